@@ -1,0 +1,61 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Where the usual installation of Go puts it, should PATH not say so.
+export PATH := $(PATH):/usr/local/go/bin
+
+# The version is linked in below; Go's own stamp would fail where git refuses
+# to read a clone that belongs to another user.
+GOFLAGS += -buildvcs=false
+export GOFLAGS
+
+WALSHIFT_CACHE ?= $(HOME)/.cache/walshift
+export WALSHIFT_CACHE
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/walshift, a static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/walshift ./cmd/walshift
+
+.PHONY: test
+test: runtime ## Run all tests, unit and end to end, with the race detector
+	go test -race -timeout 10m ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | while IFS=: read -r file target; do \
+		echo "$${target#func } in $${file%/*}"; \
+		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null; \
+	done
+
+.PHONY: lint
+lint: ## Run the linters over Go, shell scripts and YAML
+	@test/install.sh lint
+	go mod verify
+	go vet ./...
+	"$(WALSHIFT_CACHE)/bin/golangci-lint" run ./...
+	git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 -r shellcheck
+	git ls-files -z --cached --others --exclude-standard -- '*.yml' '*.yaml' | xargs -0 -r yamllint --strict
+
+.PHONY: demo
+demo: runtime ## Replicate a live pgbench database and compare both sides
+	@go run ./test/demo
+
+.PHONY: bench
+bench: runtime ## Measure the drain of a backlog against pg_recvlogical
+	@go run ./test/bench
+
+.PHONY: clean
+clean: ## Remove what was built in this folder
+	rm -rf bin
+
+.PHONY: runtime
+runtime:
+	@test/install.sh runtime

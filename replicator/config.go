@@ -1,0 +1,100 @@
+package replicator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config is what the loops need to know. Durations and sizes are checked by
+// Validate; the zero value is not usable, see DefaultConfig.
+type Config struct {
+	Pipeline string
+	// Slot is the replication slot's name.
+	Slot     string
+	Batch    BatchConfig
+	Apply    ApplyConfig
+	Snapshot SnapshotConfig
+	// Grace bounds an orderly shutdown.
+	Grace time.Duration
+	// MemoryLimit bounds the whole daemon's memory in bytes; the batches in
+	// flight get a share of it.
+	MemoryLimit int64
+}
+
+// BatchConfig rules when a batch is sealed.
+type BatchConfig struct {
+	// Interval is the age at which a batch is sealed while apply keeps up,
+	// MaxAge the age while batches wait to be applied.
+	Interval, MaxAge time.Duration
+	// MaxBytes is the size at which a batch is sealed, in bytes of messages.
+	MaxBytes int64
+	// SegmentBytes is the memory at which open segments are handed on even
+	// inside a transaction. Set by Complete from the memory limit.
+	SegmentBytes int64
+	// KeepaliveEvery is the least time between empty batches.
+	KeepaliveEvery time.Duration
+}
+
+// ApplyConfig rules the apply loop.
+type ApplyConfig struct {
+	// ParkedRetry is how long a parked apply waits before it tries again.
+	ParkedRetry time.Duration
+	// Retention is how long applied batches stay in the log; 0 for ever.
+	Retention time.Duration
+}
+
+// SnapshotConfig rules the first load.
+type SnapshotConfig struct {
+	// Parallelism is the number of reader sessions on the source, 1 to 32.
+	Parallelism int
+	// PartBytes is the size of the page ranges that tables are read in, in
+	// bytes of table.
+	PartBytes int64
+}
+
+// DefaultConfig returns the defaults of docs/design.md 5.
+func DefaultConfig() Config {
+	return Config{
+		Batch: BatchConfig{
+			Interval: 10 * time.Second, MaxAge: time.Minute, MaxBytes: 256 << 20,
+			KeepaliveEvery: 10 * time.Second,
+		},
+		Apply:       ApplyConfig{ParkedRetry: time.Minute, Retention: 24 * time.Hour},
+		Snapshot:    SnapshotConfig{Parallelism: 2, PartBytes: 128 << 20},
+		Grace:       25 * time.Second,
+		MemoryLimit: 512 << 20,
+	}
+}
+
+// minMemory is the least memory limit: below it the fixed buffers (stream,
+// encoder, upload) leave no room for rows.
+const minMemory = 64 << 20
+
+// Complete derives what follows from other settings. Up to three sets of
+// segments live at once (being folded, queued, being written), and the
+// garbage collector needs headroom: an eighth of the limit each.
+func (c *Config) Complete() {
+	c.Batch.SegmentBytes = c.MemoryLimit / 8
+}
+
+// Validate reports every setting that is out of its range.
+func (c *Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Pipeline != "", "pipeline: must be set")
+	check(c.Batch.Interval >= 100*time.Millisecond && c.Batch.Interval <= time.Hour,
+		"batch.interval: %s is not between 100ms and 1h", c.Batch.Interval)
+	check(c.Batch.MaxAge >= c.Batch.Interval && c.Batch.MaxAge <= time.Hour,
+		"batch.max_age: %s is not between batch.interval (%s) and 1h", c.Batch.MaxAge, c.Batch.Interval)
+	check(c.Batch.MaxBytes >= 1<<20 && c.Batch.MaxBytes <= 16<<30,
+		"batch.max_bytes: %d is not between 1MiB and 16GiB", c.Batch.MaxBytes)
+	check(c.Snapshot.Parallelism >= 1 && c.Snapshot.Parallelism <= 32,
+		"snapshot.parallelism: %d is not between 1 and 32", c.Snapshot.Parallelism)
+	check(c.MemoryLimit >= minMemory, "limits.memory: %d is below %d (64MiB)", c.MemoryLimit, minMemory)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,122 @@
+package replicator
+
+import (
+	"context"
+
+	"github.com/jackc/pglogrepl"
+
+	"github.com/walshift/walshift/checkpoint"
+	"github.com/walshift/walshift/replicator/change"
+)
+
+// BatchWriter is the log as capture needs it (sink/stage satisfies it).
+type BatchWriter interface {
+	// WriteSegment encodes and uploads one segment of batch seq. It is
+	// durable when it returns, but belongs to nothing before Commit.
+	// seq and attempt name the batch, index is the segment's place in it.
+	WriteSegment(ctx context.Context, seq uint64, attempt string, index int, seg *change.Segment) (change.SegmentFiles, error)
+	// Commit creates the manifest, which is what makes the batch exist. It
+	// returns a *change.TakenError when another writer holds the number.
+	Commit(ctx context.Context, m *change.Manifest) error
+}
+
+// BatchReader is the log as restart and apply need it.
+type BatchReader interface {
+	// Last returns the highest seq in the log, 0 if it is empty.
+	Last(ctx context.Context) (uint64, error)
+	// Read returns a manifest; the error wraps change.ErrNoBatch if there is
+	// none of that number.
+	Read(ctx context.Context, seq uint64) (*change.Manifest, error)
+}
+
+// SnapshotFile receives the rows of one part of a table's snapshot.
+type SnapshotFile interface {
+	Write(ctx context.Context, t change.Tuple) error
+	// Close uploads what is left and returns all files of the part.
+	Close(ctx context.Context) ([]change.File, error)
+	// Abort gives up; what was uploaded is collected later.
+	Abort()
+}
+
+// SnapshotStore is the log as the first load needs it.
+type SnapshotStore interface {
+	// SnapshotFile returns a writer for one part of a table's snapshot at x.
+	SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string, part int) (SnapshotFile, error)
+	// Reset deletes every object of the pipeline but the kept originals, and
+	// returns their number.
+	Reset(ctx context.Context) (int64, error)
+}
+
+// Log is the whole log.
+type Log interface {
+	BatchWriter
+	BatchReader
+	SnapshotStore
+	Collector
+}
+
+// WarehouseState is what the warehouse remembers of the pipeline.
+type WarehouseState struct {
+	// Known is false when the warehouse has never seen the pipeline.
+	Known   bool
+	Epoch   uint64
+	Seq     uint64
+	Applied pglogrepl.LSN
+	Tables  []checkpoint.Table
+}
+
+// Warehouse is Redshift as the loops need it (sink/redshift satisfies it).
+type Warehouse interface {
+	Loader
+	Applier
+	// Check reads only; its error lists everything that stands in the way of
+	// a first load, with remedies.
+	Check(ctx context.Context, rels []*change.Relation) error
+	// Peek reads the pipeline's state without changing anything.
+	Peek(ctx context.Context) (WarehouseState, error)
+}
+
+// Loader does the first load.
+type Loader interface {
+	// Begin makes the pipeline's own tables and starts at (seq, x), dropping
+	// what an interrupted first load of this pipeline left.
+	Begin(ctx context.Context, start Start) error
+	// Load makes the target table and fills it from files.
+	Load(ctx context.Context, rel *change.Relation, x pglogrepl.LSN, files []change.File) (int64, error)
+	// GoLive makes all loaded tables live.
+	GoLive(ctx context.Context) error
+}
+
+// Start is where a pipeline begins.
+type Start struct {
+	Epoch uint64
+	Seq   uint64
+	X     pglogrepl.LSN
+	Rels  []*change.Relation
+}
+
+// Run is a run of consecutive batches to apply in one transaction. The fence
+// stands at After; batches between it and the first of the run were empty.
+type Run struct {
+	After   uint64
+	Batches []*change.Manifest
+}
+
+// Applied is what one apply did.
+type Applied struct {
+	Rows    int64
+	Commits int64
+}
+
+// Applier applies batches.
+type Applier interface {
+	// Arrive raises the fence to epoch and returns the state.
+	Arrive(ctx context.Context, epoch uint64) (WarehouseState, error)
+	// Apply applies consecutive batches in one transaction. A table that
+	// can't go on is a ScopeTable fault with its oid; nothing is applied then.
+	Apply(ctx context.Context, run Run) (Applied, error)
+	// Stop marks a table as stopped.
+	Stop(ctx context.Context, oid uint32, reason string) error
+	// Reset drops the sessions; the next call connects again.
+	Reset(ctx context.Context)
+}

@@ -1,0 +1,111 @@
+package redshift
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/walshift/walshift/sink/redshift/sqltext"
+)
+
+// Strategy says how rows that may exist already get into their table.
+type Strategy string
+
+// The strategies.
+const (
+	// StrategyAuto uses MERGE where the key's equality is exact on Redshift and
+	// no column holds values above 64 KB, and delete_insert elsewhere.
+	StrategyAuto Strategy = "auto"
+	// StrategyMerge is the same today: MERGE elsewhere would not be exact.
+	StrategyMerge Strategy = "merge"
+	// StrategyDeleteInsert uses DELETE and INSERT for every table.
+	StrategyDeleteInsert Strategy = "delete_insert"
+)
+
+// Config is what a Warehouse needs to know.
+type Config struct {
+	// DSN is a PostgreSQL URL or keyword string; its sslmode holds.
+	DSN string
+	// IAMRole is what COPY reads S3 with: one or more ARNs joined by commas, or
+	// "default" for the cluster's default role.
+	IAMRole string
+	// Region is the log bucket's region, "" if it is the warehouse's.
+	Region string
+	// Pipeline is the pipeline's name, [a-z][a-z0-9_]{0,40}.
+	Pipeline string
+	Strategy Strategy
+	// CheckCounts compares affected rows with the manifests. Rows that COPY
+	// loads are compared in any case.
+	CheckCounts bool
+	// StagingSessions is the number of sessions that load staging and shadow
+	// tables, 1 to 50 (the slots of a manual queue).
+	StagingSessions int
+	// Schemas maps source schemas to target schemas; one that is missing keeps
+	// its name.
+	Schemas map[string]string
+	// QueryGroup is set in every session, for workload management; "" is none.
+	QueryGroup string
+	// StatementTimeout is set in every session, in whole milliseconds; it
+	// counts the time in the queue. 0 leaves it to the server.
+	StatementTimeout time.Duration
+	// ConnectTimeout bounds one attempt to connect.
+	ConnectTimeout time.Duration
+	// LockWait is how long to wait for the fence's lock before the sessions of
+	// predecessors are ended.
+	LockWait time.Duration
+}
+
+// DefaultConfig returns the defaults; DSN, IAMRole and Pipeline have none.
+func DefaultConfig() Config {
+	return Config{
+		Strategy: StrategyAuto, CheckCounts: true, StagingSessions: 4,
+		ConnectTimeout: 30 * time.Second, LockWait: 30 * time.Second,
+	}
+}
+
+// maxSessions is the number of slots that manual WLM queues share.
+const maxSessions = 50
+
+// Validate returns all faults of the configuration, each naming its key.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.DSN == "" {
+		bad("redshift.dsn is empty: give postgres://user:password@host:5439/database?sslmode=verify-full")
+	} else if _, err := parseDSN(c); err != nil {
+		errs = append(errs, err)
+	}
+	if c.IAMRole != "default" && !strings.HasPrefix(c.IAMRole, "arn:") {
+		bad("redshift.iam_role is %q: give an ARN or \"default\"", c.IAMRole)
+	}
+	if err := sqltext.CheckPipeline(c.Pipeline); err != nil {
+		bad("pipeline: %w", err)
+	}
+	switch c.Strategy {
+	case StrategyAuto, StrategyMerge, StrategyDeleteInsert:
+	default:
+		bad("apply.strategy is %q: give auto, merge or delete_insert", c.Strategy)
+	}
+	if c.StagingSessions < 1 || c.StagingSessions > maxSessions {
+		bad("redshift.staging_sessions is %d: give 1 to %d", c.StagingSessions, maxSessions)
+	}
+	for from, to := range c.Schemas {
+		if _, err := sqltext.Ident(to); err != nil {
+			bad("target.schemas: %s: %w", from, err)
+		}
+		if sqltext.Fold(to) == sqltext.Schema {
+			bad("target.schemas: %s: schema %s is walshift's own, give another", from, to)
+		}
+	}
+	if strings.IndexByte(c.QueryGroup, 0) >= 0 {
+		bad("redshift.session.query_group contains a NUL")
+	}
+	if c.StatementTimeout < 0 || c.StatementTimeout%time.Millisecond != 0 {
+		bad("redshift.session.statement_timeout is %s: give whole milliseconds, 0 or more", c.StatementTimeout)
+	}
+	if c.ConnectTimeout <= 0 || c.LockWait <= 0 {
+		bad("redshift: connect timeout is %s and lock wait %s: give more than 0", c.ConnectTimeout, c.LockWait)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,109 @@
+package redshift
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/walshift/walshift/replicator/change"
+	"github.com/walshift/walshift/sink/redshift/sqltext"
+)
+
+// stage writes the COPY manifests and loads the staging tables, several at a
+// time, each in a transaction and session of its own. It returns the number
+// of statements sent.
+func (w *Warehouse) stage(ctx context.Context, p *plan) (int64, error) {
+	n := 0
+	for _, j := range p.staged {
+		for _, c := range j.copies {
+			n++
+			c.url = fmt.Sprintf("%020d-%s-%04d", c.seq, p.attempt, n)
+		}
+	}
+	for _, c := range p.copies {
+		n++
+		c.url = fmt.Sprintf("%020d-%s-%04d", c.seq, p.attempt, n)
+	}
+	var statements atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.cfg.StagingSessions)
+	for _, j := range p.staged {
+		g.Go(func() error {
+			for _, c := range j.copies {
+				if err := w.putManifest(ctx, c, c.url); err != nil {
+					return err
+				}
+			}
+			return w.inSession(ctx, &statements, func(s *session) error { return w.loadStage(ctx, s, j) })
+		})
+	}
+	for _, c := range p.copies {
+		g.Go(func() error { return w.putManifest(ctx, c, c.url) })
+	}
+	err := g.Wait()
+	return statements.Load(), err
+}
+
+func (w *Warehouse) putManifest(ctx context.Context, c *copyJob, name string) error {
+	url, err := w.stores.PutCopyManifest(ctx, name, c.files)
+	if err != nil {
+		return fmt.Errorf("writing the COPY manifest of table %s in batch %d: %w", c.rel, c.seq, err)
+	}
+	c.url = url
+	return nil
+}
+
+// inSession runs body in a staging session.
+func (w *Warehouse) inSession(ctx context.Context, statements *atomic.Int64, body func(s *session) error) error {
+	s, err := w.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	before := s.statements
+	err = body(s)
+	statements.Add(s.statements - before)
+	w.release(ctx, s)
+	return err
+}
+
+// loadStage makes one staging table and fills it.
+func (w *Warehouse) loadStage(ctx context.Context, s *session, j *stageJob) error {
+	err := s.transaction(ctx, func() error {
+		if _, err := s.exec(ctx)(sqltext.CreateStaging(&j.staging)); err != nil {
+			return atBatch(tableFault("creating a staging table", j.rel, err), j.seq)
+		}
+		for _, c := range j.copies {
+			if err := w.copy(ctx, s, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return w.explain(ctx, s, err)
+}
+
+// copy runs one COPY inside the session's transaction and compares the rows.
+func (w *Warehouse) copy(ctx context.Context, s *session, c *copyJob) error {
+	_, err := s.exec(ctx)(sqltext.CopyFrom(sqltext.Copy{
+		Target: c.target, Columns: c.columns, Manifest: c.url,
+		NullMarker: c.files[0].NullMarker, Compression: c.files[0].Compression,
+		IAMRole: w.cfg.IAMRole, Region: w.cfg.Region,
+	}))
+	if err != nil {
+		return &copyError{job: c, err: err}
+	}
+	got, err := s.number(ctx)(sqltext.LastCopyCount(), nil)
+	if err != nil {
+		return fmt.Errorf("counting the rows of COPY: %w", err)
+	}
+	if want := c.rows(); got != want {
+		return &change.Fault{
+			Scope: change.ScopeTable, Op: "copying files", Table: c.rel.String(), TableOID: c.rel.OID, Seq: c.seq,
+			Err:    fmt.Errorf("COPY loaded %d rows, the files hold %d", got, want),
+			Remedy: "keep the objects below " + keyPart(c.files) + " and report this; load the table again to go on",
+		}
+	}
+	return nil
+}

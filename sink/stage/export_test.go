@@ -1,0 +1,74 @@
+package stage
+
+import (
+	"errors"
+
+	"github.com/walshift/walshift/replicator/change"
+	"github.com/walshift/walshift/sink/redshift/sqltext"
+)
+
+// ErrCollision reports a value that equals the marker.
+var ErrCollision = errors.New("collision")
+
+// Field encodes one text as a field of the mapped type.
+func Field(m sqltext.Mapping, text, marker []byte) ([]byte, error) {
+	c := column{
+		name: "c", form: m.Form, maxBytes: m.MaxBytes,
+		precision: m.Precision, scale: m.Scale, voidIsNull: !m.Text(), flag: -1,
+	}
+	dst, r := c.append(nil, text, marker)
+	if r == fits {
+		return dst, nil
+	}
+	if r == collides {
+		return nil, ErrCollision
+	}
+	return nil, &ValueError{Column: "c", Reason: r.String()}
+}
+
+// CheckJSON returns what is wrong with a document, "" if nothing is.
+func CheckJSON(v []byte) string {
+	if r := checkJSON(v); r != fits {
+		return r.String()
+	}
+	return ""
+}
+
+// NeedsCare exports needsCare.
+func NeedsCare(v []byte) bool { return needsCare(v) }
+
+// RowEncoder encodes rows without a log.
+type RowEncoder struct{ c coder }
+
+// NewRowEncoder returns an encoder of complete rows of rel.
+func NewRowEncoder(rel *change.Relation, compression string) (*RowEncoder, error) {
+	shape, err := newLayout(rel, change.KindInsert, nil)
+	if err != nil {
+		return nil, err
+	}
+	z, err := newCompressor(compression)
+	if err != nil {
+		return nil, err
+	}
+	e := &RowEncoder{c: coder{compressor: z}}
+	e.c.begin(shape, newMarker("test", 0), nil)
+	return e, nil
+}
+
+// Add encodes a row, and forgets compressed bytes once they are many.
+func (e *RowEncoder) Add(t change.Tuple) error {
+	rec, err := e.c.add(t, nil, false)
+	if rec.reason != fits {
+		return errors.New(rec.reason.String())
+	}
+	if len(e.c.out.b) > 1<<20 {
+		e.c.out.b = e.c.out.b[:0]
+	}
+	return err
+}
+
+// Marker returns the first marker of the log's files.
+func (l *Log) Marker() string { return newMarker(l.folder, 0) }
+
+// MarkerOf returns the marker that a file named key takes after try collisions.
+func (l *Log) MarkerOf(key string, try int) string { return newMarker(key, try) }

@@ -1,0 +1,182 @@
+package stage
+
+import (
+	"github.com/walshift/walshift/replicator/change"
+)
+
+// maxRecord is the longest record written. Redshift takes rows of up to 4 MB
+// from any source (redshift-facts 1.8); the decimal reading is the safe one.
+const maxRecord = 4_000_000
+
+// layout is the shape of the files of one kind for one relation version.
+type layout struct {
+	kind    change.Kind
+	columns []column
+	// origin and kept are set for KindPartial: the origin key's columns, and
+	// the attnums of the columns that any row keeps.
+	origin []column
+	kept   []int16
+	pad    bool
+	// zeros is a flag column in which nothing is kept.
+	zeros []byte
+}
+
+// newLayout describes files of kind. rows may be nil where kind is not
+// KindPartial.
+func newLayout(rel *change.Relation, kind change.Kind, rows *change.Rows) (*layout, error) {
+	all, err := mapColumns(rel)
+	if err != nil {
+		return nil, err
+	}
+	l := &layout{kind: kind, columns: all}
+	keys := make([]column, len(rel.Keys))
+	for i, k := range rel.Keys {
+		keys[i] = all[k]
+	}
+	switch kind {
+	case change.KindDelete:
+		l.columns = keys
+	case change.KindPartial:
+		l.origin = keys
+		l.findKept(rows)
+	default:
+	}
+	l.pad = len(l.columns) == 1 && kind != change.KindPartial
+	return l, nil
+}
+
+// findKept gives each column that any row keeps its place in the flags. All
+// files of the rows share them, though a file may keep fewer.
+func (l *layout) findKept(rows *change.Rows) {
+	found := make([]bool, len(l.columns))
+	var v change.Value
+	for _, t := range rows.Images {
+		for i := 0; len(t) > 0 && i < len(found); i++ {
+			if v, t = t.Next(); v.Kind == change.ValueUnchanged {
+				found[i] = true
+			}
+		}
+	}
+	for i := range found {
+		if found[i] {
+			l.columns[i].flag = len(l.kept)
+			l.kept = append(l.kept, l.columns[i].attnum)
+			l.zeros = append(l.zeros, '0')
+		}
+	}
+}
+
+// file returns the entry that the layout's files have in common.
+func (l *layout) file() change.File {
+	return change.File{
+		Kind: l.kind, Columns: attnums(l.columns), Origin: attnums(l.origin), KeptColumns: l.kept, Pad: l.pad,
+	}
+}
+
+func attnums(cols []column) []int16 {
+	if len(cols) == 0 {
+		return nil
+	}
+	list := make([]int16, len(cols))
+	for i := range cols {
+		list[i] = cols[i].attnum
+	}
+	return list
+}
+
+// record is the result of writing one row.
+type record struct {
+	// kept reports whether a value of the row is kept.
+	kept   bool
+	reason reason
+	// at is the column at fault, nil where the whole row is.
+	at *column
+}
+
+// append appends the record of a row. On a reason other than fits, dst holds
+// part of it.
+func (l *layout) append(dst []byte, image, origin change.Tuple, marker []byte) ([]byte, record) {
+	begin := len(dst)
+	var rec record
+	if dst, rec = l.appendTuple(dst, image, marker); rec.reason != fits {
+		return dst, rec
+	}
+	if l.kind == change.KindPartial {
+		if dst, rec = l.appendPartial(dst, image, origin, marker); rec.reason != fits {
+			return dst, rec
+		}
+	}
+	if l.pad {
+		dst = append(dst, ',', '1')
+	}
+	dst = append(dst, '\n')
+	if len(dst)-begin > maxRecord {
+		rec.reason = rowTooLong
+	}
+	return dst, rec
+}
+
+// appendTuple appends a field for each of the layout's columns.
+func (l *layout) appendTuple(dst []byte, t change.Tuple, marker []byte) ([]byte, record) {
+	var v change.Value
+	for i := range l.columns {
+		c := &l.columns[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		v, t = t.Next()
+		r := fits
+		switch v.Kind {
+		case change.ValueText:
+			dst, r = c.append(dst, v.Text, marker)
+		case change.ValueNull:
+			dst = append(dst, marker...)
+		case change.ValueUnchanged:
+			if c.flag < 0 {
+				r = misplacedKept
+			}
+			dst = append(dst, marker...)
+		default:
+			r = absent
+		}
+		if r != fits {
+			return dst, record{reason: r, at: c}
+		}
+	}
+	if len(t) > 0 {
+		return dst, record{reason: absent}
+	}
+	return dst, record{}
+}
+
+// appendPartial appends the origin key and the flags.
+func (l *layout) appendPartial(dst []byte, image, origin change.Tuple, marker []byte) ([]byte, record) {
+	var v change.Value
+	for i := range l.origin {
+		dst = append(dst, ',')
+		r := absent
+		if v, origin = origin.Next(); v.Kind == change.ValueText {
+			dst, r = l.origin[i].append(dst, v.Text, marker)
+		}
+		if r != fits {
+			return dst, record{reason: r, at: &l.origin[i]}
+		}
+	}
+	if len(origin) > 0 {
+		return dst, record{reason: absent}
+	}
+	dst = append(dst, ',')
+	if len(l.zeros) == 0 {
+		return append(dst, '"', '"'), record{}
+	}
+	flags := len(dst)
+	dst = append(dst, l.zeros...)
+	rec := record{}
+	for i := range l.columns {
+		if v, image = image.Next(); v.Kind == change.ValueUnchanged {
+			dst[flags+l.columns[i].flag] = '1'
+			rec.kept = true
+		}
+	}
+	return dst, rec
+}

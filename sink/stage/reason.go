@@ -1,0 +1,125 @@
+package stage
+
+import "fmt"
+
+// reason says why a value can't be written to a file; fits means that it can.
+// It is a number so that the hot path returns it without an allocation.
+type reason uint8
+
+const (
+	fits reason = iota
+	// collides is no fault of the value: the file needs another marker.
+	collides
+	absent
+	misplacedKept
+	tooLong
+	holdsNUL
+	notUTF8
+	emptyIsNull
+	notBool
+	notNumber
+	notANumber
+	infinite
+	tooManyDigits
+	notDate
+	notTime
+	beforeChrist
+	yearTooHigh
+	hour24
+	notHex
+	notJSON
+	jsonTooDeep
+	jsonStringTooLong
+	jsonNumberTooLong
+	jsonSurrogate
+	rowTooLong
+)
+
+// String completes the sentence "the value …".
+func (r reason) String() string {
+	switch r {
+	case fits, collides:
+		return "is fine"
+	case absent:
+		return "is absent from the row image"
+	case misplacedKept:
+		return "is marked as unchanged where a value is needed"
+	case tooLong:
+		return "has more bytes than the target column holds"
+	case holdsNUL:
+		return "holds a NUL byte"
+	case notUTF8:
+		return "is not valid UTF-8"
+	case emptyIsNull:
+		return "is empty, and COPY loads an empty field of this type as NULL"
+	case notBool:
+		return "is not t or f"
+	case notNumber:
+		return "is not a number in plain notation"
+	case notANumber:
+		return "is NaN"
+	case infinite:
+		return "is infinite"
+	case tooManyDigits:
+		return "has more digits than the target column holds"
+	case notDate:
+		return "is not a date in ISO style"
+	case notTime:
+		return "is not a time of day in ISO style with a zone of whole minutes"
+	case beforeChrist:
+		return "lies before year 1"
+	case yearTooHigh:
+		return "lies after year 9999"
+	case hour24:
+		return "is 24:00:00"
+	case notHex:
+		return `is not a byte string in hex format (\x…)`
+	case notJSON:
+		return "is not JSON"
+	case jsonTooDeep:
+		return fmt.Sprintf("is JSON nested deeper than %d levels", maxDepth)
+	case jsonStringTooLong:
+		return fmt.Sprintf("is JSON that holds a string of more than %d bytes", maxJSONString)
+	case jsonNumberTooLong:
+		return "is JSON that holds a number which SUPER can't hold exactly"
+	case jsonSurrogate:
+		return "is JSON that holds half of a surrogate pair"
+	case rowTooLong:
+		return fmt.Sprintf("would make a record of more than %d bytes", maxRecord)
+	}
+	return "can't be loaded"
+}
+
+// remedy is the operator's next step.
+func (r reason) remedy() string {
+	switch r {
+	case absent:
+		return "report this as a fault of walshift; the table must be loaded again"
+	case misplacedKept:
+		return "set REPLICA IDENTITY FULL on the table, and load it again"
+	case notBool, notNumber, notDate, notTime, notHex, notUTF8:
+		return "check that nothing between walshift and the source changes session settings " +
+			"(client_encoding, DateStyle, TimeZone, bytea_output), then load the table again"
+	default:
+		return "change the value at the source or exclude its column or table, then load the table again"
+	}
+}
+
+// ValueError reports a value that Redshift can't hold as it is. It never
+// carries the value.
+type ValueError struct {
+	// Column is the source's column name; Attnum identifies it. Both are
+	// empty where the row as a whole is at fault.
+	Column string
+	Attnum int16
+	// Reason completes the sentence "the value …".
+	Reason string
+}
+
+// Error implements error.
+func (e *ValueError) Error() string {
+	if e.Column == "" {
+		return "the row " + e.Reason
+	}
+	return fmt.Sprintf("the value of column %q %s", e.Column, e.Reason)
+}

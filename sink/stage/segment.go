@@ -1,0 +1,93 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/walshift/walshift/replicator/change"
+)
+
+// WriteSegment writes the rows of a segment into data files of batch seq and
+// returns the segment's entry for the manifest, its files in the order in
+// which kinds are applied: delete, partial, upsert, insert. All files are
+// durable when it returns without an error. index is the segment's place in
+// the batch.
+//
+// It may be called from several goroutines, for different indexes, and again
+// with the same arguments after an error: the same segment gives the same
+// files. It does not keep or release s. A value that Redshift can't hold is a
+// [change.Fault] of scope ScopeTable that wraps a [ValueError].
+func (l *Log) WriteSegment(
+	ctx context.Context, seq uint64, attempt string, index int, s *change.Segment,
+) (change.SegmentFiles, error) {
+	entry := change.SegmentFiles{Relation: *s.Relation, Truncate: s.Truncate, Changes: s.Changes, Files: []change.File{}}
+	if err := errors.Join(checkName("attempt", attempt), checkRows(s)); err != nil {
+		return entry, fmt.Errorf("writing segment %d of table %s in batch %d: %w", index, s.Relation, seq, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	up := new(uploads)
+	folder := dataFolderOf(seq, attempt)
+	var files []*change.File
+	for _, run := range []struct {
+		kind change.Kind
+		rows *change.Rows
+	}{
+		{change.KindDelete, &s.Deletes},
+		{change.KindPartial, &s.Partials},
+		{change.KindUpsert, &s.Upserts},
+		{change.KindInsert, &s.Inserts},
+	} {
+		w := &writer{
+			log: l, rel: s.Relation, at: s.Last, seq: seq, uploads: up,
+			name: func(n int) string { return folder + dataName(index, run.kind, n) + extension(l.cfg.Compression) },
+		}
+		if err := w.rows(ctx, run.kind, run.rows); err != nil {
+			cancel()
+			up.wg.Wait()
+			return entry, fmt.Errorf("writing segment %d: %w", index, err)
+		}
+		files = append(files, w.files...)
+	}
+	if err := up.wait(); err != nil {
+		return entry, fmt.Errorf("writing segment %d: %w", index, err)
+	}
+	entry.Files = values(files)
+	return entry, nil
+}
+
+// rows writes all rows of one kind.
+func (w *writer) rows(ctx context.Context, kind change.Kind, rows *change.Rows) error {
+	if rows.Len() == 0 {
+		return nil
+	}
+	var err error
+	if w.layout, err = newLayout(w.rel, kind, rows); err != nil {
+		return err
+	}
+	defer w.end()
+	existed := kind == change.KindDelete || kind == change.KindUpsert
+	var origin change.Tuple
+	for i, image := range rows.Images {
+		if kind == change.KindPartial {
+			origin, existed = rows.Origins[i], rows.Existed[i]
+		}
+		if err := w.add(ctx, image, origin, existed); err != nil {
+			return err
+		}
+	}
+	return w.cut(ctx)
+}
+
+func checkRows(s *change.Segment) error {
+	keyed := s.Deletes.Len() + s.Partials.Len() + s.Upserts.Len()
+	switch n := s.Partials.Len(); {
+	case len(s.Partials.Origins) != n || len(s.Partials.Existed) != n:
+		return fmt.Errorf("%d partial rows with %d origin keys and %d marks of existence",
+			n, len(s.Partials.Origins), len(s.Partials.Existed))
+	case keyed > 0 && !s.Relation.HasKey():
+		return errors.New("deletes or updates in a relation without a key")
+	}
+	return nil
+}

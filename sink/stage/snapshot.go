@@ -1,0 +1,74 @@
+package stage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/jackc/pglogrepl"
+
+	"github.com/walshift/walshift/replicator/change"
+)
+
+// FileWriter writes rows of a snapshot into files of kind insert. It belongs
+// to one goroutine. Close or Abort must be called once.
+type FileWriter struct {
+	w  writer
+	up uploads
+}
+
+// SnapshotFile returns a writer for a part of the snapshot at x of a table.
+// The part may be written again under the same attempt, for instance after an
+// error: each writer names its files apart. It sends nothing yet.
+func (l *Log) SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string, part int) (*FileWriter, error) {
+	if err := checkName("attempt", attempt); err != nil {
+		return nil, fmt.Errorf("writing snapshot of table %s: %w", rel, err)
+	}
+	shape, err := newLayout(rel, change.KindInsert, nil)
+	if err != nil {
+		return nil, err
+	}
+	var try [4]byte
+	if _, err := rand.Read(try[:]); err != nil {
+		return nil, fmt.Errorf("naming snapshot files: %w", err)
+	}
+	folder := snapshotFolderOf(rel.OID, change.LSN(x), attempt)
+	f := new(FileWriter)
+	f.w = writer{
+		log: l, layout: shape, rel: rel, at: x, uploads: &f.up,
+		name: func(n int) string {
+			return fmt.Sprintf("%s%04d-%s-%04d%s", folder, part, hex.EncodeToString(try[:]), n, extension(l.cfg.Compression))
+		},
+	}
+	return f, nil
+}
+
+// Write adds a row, all columns of the relation in order. It copies what it
+// needs. When a file is full, its upload starts under ctx, and the next Write
+// goes on while at most the log's bound of bytes is on its way. After an error
+// only Abort may be called.
+func (f *FileWriter) Write(ctx context.Context, row change.Tuple) error {
+	return f.w.add(ctx, row, nil, false)
+}
+
+// Close writes the rest and returns the entries of all files, none where no
+// row was written; the files are durable then.
+func (f *FileWriter) Close(ctx context.Context) ([]change.File, error) {
+	err := f.w.cut(ctx)
+	f.w.end()
+	if first := f.up.wait(); err == nil {
+		err = first
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing snapshot of table %s: %w", f.w.rel, err)
+	}
+	return values(f.w.files), nil
+}
+
+// Abort gives up: it waits for the uploads under way (cancel their context to
+// make that short) and leaves their objects to [Log.Collect].
+func (f *FileWriter) Abort() {
+	f.w.end()
+	f.up.wg.Wait()
+}

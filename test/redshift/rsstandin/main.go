@@ -1,0 +1,23 @@
+// Command rsstandin runs the Redshift stand-in as a process, for the demo.
+//
+// It prints the address that it serves at when it is ready, and ends on SIGTERM
+// or SIGINT.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "rsstandin:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop was called
+	}
+}
