@@ -156,7 +156,7 @@ func (r *receiver) wake(ctx context.Context) error {
 	if r.shared.recordNow.Swap(false) {
 		return r.seal(ctx, true)
 	}
-	if r.shared.sealNow.Swap(false) {
+	if r.shared.sealAsked(max(r.batch.end, r.keepalive)) {
 		return r.seal(ctx, false)
 	}
 	if r.batch.txs == 0 || time.Since(r.batch.since) < r.age() {
@@ -235,8 +235,7 @@ func (r *receiver) commit(ctx context.Context, m *pgoutput.Message) error {
 	b.txs++
 	change.Reach(change.SeamCommitReceived)
 	if b.bytes >= r.cfg.MaxBytes || r.folder.Bytes() >= r.cfg.SegmentBytes*3/4 ||
-		r.shared.sealNow.Load() || time.Since(b.since) >= r.age() {
-		r.shared.sealNow.Store(false)
+		r.shared.sealAsked(end) || time.Since(b.since) >= r.age() {
 		return r.seal(ctx, false)
 	}
 	return nil
@@ -341,7 +340,7 @@ func (r *receiver) idle(ctx context.Context, ev source.Event) error {
 	if !r.shared.pos.Idle(ev.WALEnd) {
 		return nil
 	}
-	if !r.shared.sealNow.Swap(false) && time.Since(r.lastEmpty) < r.cfg.KeepaliveEvery {
+	if !r.shared.sealAsked(r.keepalive) && time.Since(r.lastEmpty) < r.cfg.KeepaliveEvery {
 		return nil
 	}
 	return r.seal(ctx, false)
@@ -377,6 +376,7 @@ func (r *receiver) seal(ctx context.Context, always bool) error {
 }
 
 func (r *receiver) openNext(begin pglogrepl.LSN) {
+	r.shared.sealed.Store(uint64(begin))
 	r.batch = openBatch{
 		seq: r.nextSeq, attempt: newAttempt(), begin: begin, end: begin,
 	}

@@ -2,6 +2,7 @@ package replicator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -40,6 +41,15 @@ type tableLoad struct {
 	mu    sync.Mutex
 	left  int
 	files []change.File
+	// stopped: the table can't be loaded, and the others go on without it.
+	stopped bool
+}
+
+// givenUp reports whether parts of the table need not be read any more.
+func (t *tableLoad) givenUp() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stopped
 }
 
 // run loads all tables as of the slot's consistent point; f's keeper holds the
@@ -101,28 +111,69 @@ func (l *loader) plan(ctx context.Context, keeper *source.Keeper, tables []sourc
 	return parts, nil
 }
 
-// read is one reader session: it works off parts until there are none.
+// read is one reader session at a time: it works off parts until there are
+// none. An error ends the session of the reader that met it.
 func (l *loader) read(ctx context.Context, keeper *source.Keeper, x pglogrepl.LSN, queue <-chan part, loads chan<- *tableLoad) error {
-	reader, err := keeper.OpenReader(ctx)
-	if err != nil {
-		return err
-	}
-	defer reader.Close(context.WithoutCancel(ctx))
+	var reader *source.Reader
+	defer func() {
+		if reader != nil {
+			reader.Close(context.WithoutCancel(ctx))
+		}
+	}()
 	for p := range queue {
+		if p.table.givenUp() {
+			continue
+		}
+		if reader == nil {
+			var err error
+			if reader, err = keeper.OpenReader(ctx); err != nil {
+				return err
+			}
+		}
 		files, err := l.copyPart(ctx, reader, x, p)
+		if unloadable(err) {
+			reader.Close(context.WithoutCancel(ctx))
+			reader = nil
+			err = l.giveUp(ctx, p.table, err)
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("reading table %s for the first load: %w", p.table.rel, err)
 		}
 		p.table.mu.Lock()
 		p.table.files = append(p.table.files, files...)
 		p.table.left--
-		done := p.table.left == 0
+		done := p.table.left == 0 && !p.table.stopped
 		p.table.mu.Unlock()
 		if done {
 			loads <- p.table
 		}
 	}
 	return nil
+}
+
+// unloadable reports a fault that stays with one table whatever is tried: a
+// value that Redshift can't hold. A table that was changed since the snapshot
+// is not among them, for a new snapshot mends it.
+func unloadable(err error) bool {
+	return err != nil && change.ScopeOf(err) == change.ScopeTable && !errors.Is(err, source.ErrRewritten)
+}
+
+// giveUp takes a table out of the first load and of capture.
+func (l *loader) giveUp(ctx context.Context, t *tableLoad, why error) error {
+	t.mu.Lock()
+	known := t.stopped
+	t.stopped = true
+	t.mu.Unlock()
+	if known {
+		return nil
+	}
+	l.shared.stopTable(t.rel.OID, why)
+	return retry(ctx, l.log, "stopping a table", func(ctx context.Context) error {
+		return l.house.Stop(ctx, t.rel.OID, why.Error())
+	})
 }
 
 // progressEvery is the number of rows after which status learns of them.
@@ -164,7 +215,11 @@ func (l *loader) load(ctx context.Context, x pglogrepl.LSN, loads <-chan *tableL
 			if !ok {
 				return nil
 			}
-			if err := l.loadTable(ctx, x, t); err != nil {
+			err := l.loadTable(ctx, x, t)
+			if unloadable(err) {
+				err = l.giveUp(ctx, t, err)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -83,7 +83,9 @@ type Loader interface {
 	Begin(ctx context.Context, start Start) error
 	// Load makes the target table and fills it from files.
 	Load(ctx context.Context, rel *change.Relation, x pglogrepl.LSN, files []change.File) (int64, error)
-	// GoLive makes all loaded tables live.
+	// Stop marks a table as stopped.
+	Stop(ctx context.Context, oid uint32, reason string) error
+	// GoLive makes all loaded tables live; those that are stopped stay so.
 	GoLive(ctx context.Context) error
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -97,20 +98,83 @@ func (r *Replicator) once(ctx, drain context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the log's end: %w", err)
 	}
-	if !snapshotComplete(last.Tables) {
+	if snapshotComplete(last.Tables) {
+		return r.resume(ctx, drain, last)
+	}
+	live, err := r.wentLive(ctx, last)
+	if err != nil {
+		return err
+	}
+	if !live {
 		r.log.Warn("interrupted_first_load_found", zap.Uint64("batch", seq), zap.Stringer("lsn", last.End))
 		return r.fresh(ctx, drain)
 	}
+	r.log.Warn("finished_first_load_found", zap.Uint64("batch", seq), zap.Stringer("lsn", last.End))
+	for i := range last.Tables {
+		last.Tables[i].SnapshotComplete, last.Tables[i].PendingSince = true, 0
+	}
 	return r.resume(ctx, drain, last)
+}
+
+// wentLive reports whether the warehouse has made all tables live although the
+// log does not say so yet, for the process ended between the two. The first
+// load must be the log's own: its tables and their snapshot's position agree.
+func (r *Replicator) wentLive(ctx context.Context, last *change.Manifest) (bool, error) {
+	st, err := r.house.Peek(ctx)
+	if err != nil {
+		return false, fmt.Errorf("connecting to the warehouse: %w", err)
+	}
+	x := make(map[uint32]pglogrepl.LSN, len(st.Tables))
+	live := 0
+	for i := range st.Tables {
+		switch t := &st.Tables[i]; t.State {
+		case checkpoint.Live:
+			live++
+			x[t.OID] = t.X
+		case checkpoint.Stopped:
+			x[t.OID] = t.X
+		case checkpoint.Loading, checkpoint.Loaded, checkpoint.CatchingUp:
+			return false, nil
+		}
+	}
+	for i := range last.Tables {
+		if at, ok := x[last.Tables[i].OID]; !ok || at != pglogrepl.LSN(last.Tables[i].X) {
+			return false, nil
+		}
+	}
+	return live > 0 && st.Seq > 0 && st.Seq <= last.Seq, nil
 }
 
 // resume goes on from a log whose first load is complete. Neither the source
 // nor the warehouse need be there yet.
 func (r *Replicator) resume(ctx, drain context.Context, last *change.Manifest) error {
+	if err := r.checkSelection(last); err != nil {
+		return err
+	}
 	s := r.newShared(newTables(last.Tables), last.Seq, pglogrepl.LSN(last.End))
 	r.health.enter(PhaseStreaming)
 	ident := identity{pipeline: r.cfg.Pipeline, systemID: last.SystemID, timeline: last.Timeline}
 	return r.loops(ctx, drain, s, ident, nil)
+}
+
+// checkSelection refuses a configuration that leaves out a table which the
+// pipeline replicates (pitfall S14): its rows would go on flowing.
+func (r *Replicator) checkSelection(last *change.Manifest) error {
+	var left []string
+	for i := range last.Tables {
+		if t := &last.Tables[i]; t.Stopped == "" && !r.src.Selects(t.Relation.Schema, t.Relation.Name) {
+			left = append(left, t.Relation.String())
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	return &change.Fault{
+		Scope: change.ScopeFatal, Op: "comparing source.tables with the log", Seq: last.Seq, LSN: pglogrepl.LSN(last.End),
+		Err: fmt.Errorf("the pipeline replicates %s, which the configuration now leaves out", strings.Join(left, ", ")),
+		Remedy: "select the tables again, or run `walshift teardown` and start afresh without them; " +
+			"nothing has been read since that LSN",
+	}
 }
 
 func (r *Replicator) newShared(t *tables, seq uint64, staged pglogrepl.LSN) *shared {
@@ -134,7 +198,7 @@ type first struct {
 func (r *Replicator) fresh(ctx, drain context.Context) error {
 	plan, err := r.src.Preflight(ctx)
 	if err != nil {
-		return err
+		return unreachable(err, "check that the source is up, and host, port and sslmode in source.dsn")
 	}
 	for i := range plan.Warnings {
 		r.log.Warn("source_warning", zap.Stringer("warning", plan.Warnings[i]))
@@ -183,13 +247,26 @@ func (r *Replicator) fresh(ctx, drain context.Context) error {
 	return r.loops(ctx, drain, s, ident, f)
 }
 
+// unreachable adds the next step to an error that a later start would wait
+// out: before there is a log nobody knows what to wait for.
+func unreachable(err error, remedy string) error {
+	if f, ok := errors.AsType[*change.Fault](err); !ok || f.Remedy != "" || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &change.Fault{
+		Scope: change.ScopeFatal, Op: "starting for the first time", Err: err,
+		Remedy: remedy + ", then start again; nothing has been changed",
+	}
+}
+
 // checkWarehouse looks, without changing anything, whether a first load could
 // go through, and refuses when the warehouse has more of this pipeline than
 // the log does.
 func (r *Replicator) checkWarehouse(ctx context.Context, rels []*change.Relation) error {
 	st, err := r.house.Peek(ctx)
 	if err != nil {
-		return fmt.Errorf("connecting to the warehouse: %w", err)
+		return unreachable(fmt.Errorf("connecting to the warehouse: %w", err),
+			"check that the warehouse is up, and host, port, sslmode and sslrootcert in redshift.dsn")
 	}
 	for i := range st.Tables {
 		if st.Tables[i].State == checkpoint.Live {

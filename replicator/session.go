@@ -48,7 +48,7 @@ func (c *capturer) run(ctx, drain context.Context) error {
 			c.log.Warn("capture_ended_unsealed", zap.Error(err))
 			return nil
 		case err != nil && !retryable(err):
-			return err
+			return c.atStake(err)
 		}
 		if time.Since(started) > time.Minute {
 			b.reset()
@@ -57,6 +57,24 @@ func (c *capturer) run(ctx, drain context.Context) error {
 		c.log.Warn("capture_reconnecting", zap.Duration("in", d), zap.Error(err))
 		pause(ctx, drain, d)
 	}
+}
+
+// atStake adds to a fault that names no position what is not in the log: all
+// above the staged position (promise P6).
+func (c *capturer) atStake(err error) error {
+	f, ok := errors.AsType[*change.Fault](err)
+	if !ok || f.LSN != 0 {
+		return err
+	}
+	p := c.shared.pos.Read()
+	g := *f
+	g.LSN = p.Staged
+	to := "…"
+	if p.ServerEnd > p.Staged {
+		to = p.ServerEnd.String()
+	}
+	g.Err = fmt.Errorf("%w; changes in (%s, %s] are not in the log", f.Err, p.Staged, to)
+	return &g
 }
 
 // pause waits for d, or until either context ends.

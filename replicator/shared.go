@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pglogrepl"
 	"go.uber.org/zap"
 
 	"github.com/walshift/walshift/checkpoint"
@@ -19,10 +20,33 @@ type shared struct {
 	tables  *tables
 	metrics *Metrics
 	health  *health
-	// sealNow asks the receiver to close the open batch at the next
-	// transaction boundary if it moves a position; recordNow even if not,
-	// because the tables' state is to be in the log.
-	sealNow, recordNow atomic.Bool
+	// recordNow asks the receiver to close the open batch at the next
+	// transaction boundary, because the tables' state is to be in the log.
+	recordNow atomic.Bool
+	// sealAt asks it to close the batch early, once it has received everything
+	// up to that LSN; sealed is where the last closed batch ends. A request at
+	// or below sealed is fulfilled.
+	sealAt, sealed atomic.Uint64
+}
+
+// askSeal asks for an early seal of the batch that reaches lsn, and of no
+// other: a seal for each transaction while somebody waits would make so many
+// batches that apply falls behind. Of several requests the lowest comes first;
+// who waits asks again.
+func (s *shared) askSeal(lsn pglogrepl.LSN) {
+	for {
+		open, sealed := s.sealAt.Load(), s.sealed.Load()
+		if uint64(lsn) <= sealed || open > sealed && open <= uint64(lsn) || s.sealAt.CompareAndSwap(open, uint64(lsn)) {
+			return
+		}
+	}
+}
+
+// sealAsked reports whether a batch that would end at the given position has
+// been asked for.
+func (s *shared) sealAsked(end pglogrepl.LSN) bool {
+	at := s.sealAt.Load()
+	return at > s.sealed.Load() && uint64(end) >= at
 }
 
 // stopTable takes a table out of capture from the batch being written on.

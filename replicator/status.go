@@ -158,7 +158,7 @@ func (r *Replicator) WaitApplied(ctx context.Context, lsn pglogrepl.LSN) error {
 			if s.pos.Read().Applied >= lsn && s.tables.allLive() {
 				return nil
 			}
-			s.sealNow.Store(true)
+			s.askSeal(lsn)
 		}
 		t := time.NewTimer(time.Second)
 		select {

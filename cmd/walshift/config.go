@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +18,8 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+
+	"github.com/walshift/walshift/replicator/source"
 )
 
 const defaultConfigPath = "/etc/walshift/walshift.yaml"
@@ -37,6 +42,7 @@ type fileConfig struct {
 type sourceSection struct {
 	DSN         string             `koanf:"dsn"`
 	Slot        string             `koanf:"slot"`
+	SlotTimeout time.Duration      `koanf:"slot_timeout"`
 	Publication publicationSection `koanf:"publication"`
 	Tables      tablesSection      `koanf:"tables"`
 }
@@ -112,6 +118,7 @@ type loggingSection struct {
 func defaultFileConfig() fileConfig {
 	return fileConfig{
 		Source: sourceSection{
+			SlotTimeout: source.DefaultSlotTimeout,
 			Publication: publicationSection{Mode: "existing"},
 			Tables:      tablesSection{Include: []string{"public.*"}},
 		},
@@ -143,87 +150,210 @@ func readConfig(path string) (fileConfig, error) {
 	c := defaultFileConfig()
 	k := koanf.New("\x00") // keys may hold dots: target.schemas names schemas
 	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
-		return c, fmt.Errorf("  reading: %w", err)
+		return c, fmt.Errorf("  reading: %w", plainYAML(err))
 	}
-	raw := k.Raw()
-	missing := map[string]bool{}
-	expanded, _ := expand(raw, missing).(map[string]any)
+	env := expansion{missing: map[string]bool{}, written: map[string]string{}}
+	expanded, _ := env.expand(k.Raw()).(map[string]any)
 	var errs []error
-	for name := range missing {
+	for _, name := range slices.Sorted(maps.Keys(env.missing)) {
 		errs = append(errs, fmt.Errorf("  environment variable %s is not set", name))
 	}
-	dec, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: &c, TagName: "koanf", ErrorUnused: true, WeaklyTypedInput: false, ZeroFields: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(decodeScalars, mapstructure.StringToTimeDurationHookFunc()),
-	})
+	faults, err := c.decode(expanded)
 	if err != nil {
 		return c, err
 	}
-	if err := dec.Decode(expanded); err != nil {
-		errs = append(errs, indent(err))
+	errs = append(errs, faults...)
+	for _, fault := range c.validate() {
+		if !slices.ContainsFunc(faults, func(f error) bool { return keyOf(f) == keyOf(fault) }) {
+			errs = append(errs, fault)
+		}
 	}
-	errs = append(errs, c.validate()...)
-	return c, errors.Join(errs...)
+	return c, env.conceal(errors.Join(errs...))
 }
 
-func indent(err error) error {
-	return errors.New("  " + strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  "))
+// keyOf returns the key that a fault names first.
+func keyOf(fault error) string {
+	key, _, _ := strings.Cut(strings.TrimSpace(fault.Error()), ":")
+	return key
 }
 
-// expand replaces ${NAME} in every string value by the environment variable.
-func expand(v any, missing map[string]bool) any {
+// plainYAML leaves the pieces of the file out that a parser's error quotes:
+// a password in a wrong place could be among them.
+func plainYAML(err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return errors.New(regexp.MustCompile("(?s)`.*`|'.*'").ReplaceAllString(err.Error(), "…"))
+}
+
+// decode fills c and returns what is wrong with the file's keys and types.
+func (c *fileConfig) decode(values map[string]any) ([]error, error) {
+	dec, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: c, TagName: "koanf", ZeroFields: true, DecodeHook: decodeScalars,
+		MatchName: func(key, field string) bool { return key == field },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	errs := unknownKeys("", values, reflect.TypeFor[fileConfig]())
+	return append(errs, typeFaults(dec.Decode(values))...), nil
+}
+
+// unknownKeys reports the keys of values that t has no field for.
+func unknownKeys(prefix string, values map[string]any, t reflect.Type) []error {
+	fields := map[string]reflect.Type{}
+	for f := range t.Fields() {
+		fields[f.Tag.Get("koanf")] = f.Type
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		field, ok := fields[key]
+		section, isSection := values[key].(map[string]any)
+		switch {
+		case !ok:
+			errs = append(errs, fmt.Errorf("  unknown key %q", prefix+key))
+		case isSection && field.Kind() == reflect.Struct:
+			errs = append(errs, unknownKeys(prefix+key+".", section, field)...)
+		}
+	}
+	return errs
+}
+
+// typeFaults walks the decoder's tree of errors: each leaf is one value of the
+// wrong type. The decoder's own words name Go's types, so they are replaced.
+func typeFaults(err error) []error {
+	var errs []error
+	var many interface{ Unwrap() []error }
+	fault, isLeaf := errors.AsType[*mapstructure.DecodeError](err)
+	switch {
+	case err == nil:
+	case errors.As(err, &many):
+		for _, e := range many.Unwrap() {
+			errs = append(errs, typeFaults(e)...)
+		}
+	case !isLeaf:
+		errs = append(errs, fmt.Errorf("  %w", err))
+	default:
+		for inner, ok := fault, true; ok; inner, ok = errors.AsType[*mapstructure.DecodeError](inner.Unwrap()) {
+			fault = inner
+		}
+		text := fault.Unwrap().Error()
+		if wrong, ok := errors.AsType[*mapstructure.UnconvertibleTypeError](fault); ok {
+			text = "want " + wanted(wrong.Expected.Type())
+		}
+		errs = append(errs, fmt.Errorf("  %s: %s", fault.Name(), text))
+	}
+	return errs
+}
+
+// wanted names a type for people.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "a section of keys and values"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return wantBool
+	case reflect.String:
+		return "text"
+	default:
+		return wantNumber
+	}
+}
+
+const (
+	wantBool     = "true or false"
+	wantNumber   = "a whole number"
+	wantDuration = "a duration such as 10s or 24h"
+	wantSize     = "a size such as 512MiB"
+)
+
+// expansion replaces ${NAME} by environment variables.
+type expansion struct {
+	missing map[string]bool
+	// written maps an expanded value to what the file says in its place.
+	written map[string]string
+}
+
+func (e *expansion) expand(v any) any {
 	switch t := v.(type) {
 	case map[string]any:
+		// A key without a value counts as not given, as a section does whose
+		// lines are all commented out.
+		maps.DeleteFunc(t, func(_ string, v any) bool { return v == nil })
 		for k := range t {
-			t[k] = expand(t[k], missing)
+			t[k] = e.expand(t[k])
 		}
 		return t
 	case []any:
 		for i := range t {
-			t[i] = expand(t[i], missing)
+			t[i] = e.expand(t[i])
 		}
 		return t
 	case string:
-		return regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`).ReplaceAllStringFunc(t, func(m string) string {
+		value := regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`).ReplaceAllStringFunc(t, func(m string) string {
 			name := m[2 : len(m)-1]
 			val, ok := os.LookupEnv(name)
 			if !ok {
-				missing[name] = true
+				e.missing[name] = true
 			}
 			return val
 		})
+		if value != t {
+			e.written[value] = t
+		}
+		return value
 	}
 	return v
+}
+
+// conceal puts what the file says in the place of values that came out of the
+// environment, which often are secrets, where an error quotes them.
+func (e *expansion) conceal(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for value, written := range e.written {
+		text = strings.ReplaceAll(text, strconv.Quote(value), strconv.Quote(written))
+	}
+	return errors.New(text)
 }
 
 // byteSize is a number of bytes, written 128MiB, 1GiB, 500kB or 4096.
 type byteSize int64
 
-// decodeScalars reads sizes, and numbers and booleans that came out of the
-// environment as strings. Its errors never repeat the value.
+// decodeScalars reads sizes and durations, and numbers and booleans that came
+// out of the environment as text. Its errors never repeat the value.
 func decodeScalars(from, to reflect.Type, data any) (any, error) {
-	s, isString := data.(string)
+	s, isText := data.(string)
 	switch {
 	case to == reflect.TypeFor[byteSize]():
 		if n, ok := data.(int); ok {
 			return byteSize(n), nil
 		}
 		return parseSize(s)
-	case !isString:
+	case to == reflect.TypeFor[time.Duration]():
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return nil, errors.New("want " + wantDuration)
+		}
+		return d, nil
+	case !isText || from == to:
 		return data, nil
 	case to.Kind() == reflect.Int:
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			return nil, errors.New("want a whole number")
+			return nil, errors.New("want " + wantNumber)
 		}
 		return n, nil
 	case to.Kind() == reflect.Bool:
 		b, err := strconv.ParseBool(s)
 		if err != nil {
-			return nil, errors.New("want true or false")
+			return nil, errors.New("want " + wantBool)
 		}
 		return b, nil
-	case from == to:
 	}
 	return data, nil
 }
@@ -236,7 +366,7 @@ func parseSize(s string) (byteSize, error) {
 		"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
 	}[strings.TrimSpace(s[len(digits):])]
 	if err != nil || !ok || n < 0 || (unit > 1 && n > 1<<62/unit) {
-		return 0, errors.New("want a size such as 512MiB")
+		return 0, errors.New("want " + wantSize)
 	}
 	return byteSize(n * unit), nil
 }

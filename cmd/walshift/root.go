@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -41,7 +42,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	_, _ = fmt.Fprintf(stderr, "walshift: %v\n", err)
+	// The driver breaks its errors into lines, one for each address tried.
+	_, _ = fmt.Fprintf(stderr, "walshift: %s\n", strings.ReplaceAll(err.Error(), "\n\t", " "))
 	if e, ok := errors.AsType[*exitCodeError](err); ok {
 		return e.code
 	}

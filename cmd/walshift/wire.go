@@ -21,7 +21,7 @@ import (
 func (c *fileConfig) source() source.Config {
 	return source.Config{
 		DSN: c.Source.DSN, Slot: c.Source.Slot, Publication: c.Source.Publication.Name,
-		Include: c.Source.Tables.Include, Exclude: c.Source.Tables.Exclude,
+		Include: c.Source.Tables.Include, Exclude: c.Source.Tables.Exclude, SlotTimeout: c.Source.SlotTimeout,
 	}
 }
 
@@ -37,6 +37,7 @@ func (c *fileConfig) warehouse() redshift.Config {
 	w.DSN, w.IAMRole, w.Pipeline = c.Redshift.DSN, c.Redshift.IAMRole, c.Pipeline
 	w.Strategy, w.CheckCounts = redshift.Strategy(c.Apply.Strategy), c.Apply.CheckCounts
 	w.StagingSessions, w.Schemas = c.Apply.Sessions, c.Target.Schemas
+	w.Region = c.Log.Region
 	w.QueryGroup, w.StatementTimeout = c.Redshift.Session.QueryGroup, c.Redshift.Session.StatementTimeout
 	return w
 }
@@ -70,7 +71,7 @@ func (c *fileConfig) open(ctx context.Context, log *zap.Logger) (*parts, error) 
 	}
 	store, err := stage.Open(ctx, c.stage())
 	if err != nil {
-		return nil, err
+		return nil, unreachableLog(err)
 	}
 	wh, err := redshift.New(c.warehouse(), store, log)
 	if err != nil {
@@ -84,6 +85,19 @@ func (c *fileConfig) open(ctx context.Context, log *zap.Logger) (*parts, error) 
 			store.Close()
 		},
 	}, nil
+}
+
+// unreachableLog says what to do about an S3 that does not answer: without the
+// log's end nothing can begin.
+func unreachableLog(err error) error {
+	if f, ok := errors.AsType[*change.Fault](err); !ok || f.Remedy != "" {
+		return err
+	}
+	return &change.Fault{
+		Scope: change.ScopeFatal, Op: "starting", Err: err,
+		Remedy: "check that S3 can be reached from here, and log.endpoint, log.region and log.url, then start again; " +
+			"nothing has been changed",
+	}
 }
 
 // logAdapter makes a *stage.Log what package replicator asks for.

@@ -2,6 +2,7 @@ package fold_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -169,5 +170,24 @@ func TestW16WideTables(t *testing.T) {
 	p := f.Cut()[0].Partials
 	if want := "2" + strings.Repeat(" ~", 1598) + " x"; p.Len() != 1 || words(p.Images[0]) != want || words(p.Origins[0]) != "1" {
 		t.Errorf("got %d partial rows", p.Len())
+	}
+}
+
+// TestEqualHashesAreDifferentKeys: of so many keys about twenty pairs have the
+// same 32 bits of hash; none is taken for the other.
+func TestEqualHashesAreDifferentKeys(t *testing.T) {
+	t.Parallel()
+	const n = 400_000
+	f := fold.New(fold.Config{})
+	rel := relation(1, change.IdentityDefault, "id*")
+	var image change.Tuple
+	for i := range n {
+		image = change.AppendValue(image[:0], change.Value{Kind: change.ValueText, Text: fmt.Append(nil, i)})
+		if err := f.Change(rel, change.Row{Op: change.OpInsert, New: image}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.Cut()[0].Inserts.Len(); got != n {
+		t.Errorf("got %d rows of %d", got, n)
 	}
 }

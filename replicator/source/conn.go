@@ -150,7 +150,7 @@ func (s *Server) connectReplication(ctx context.Context, role string) (*pgconn.P
 	cc.AfterConnect = afterConnect
 	// The stream reads the socket itself afterwards: nothing may be left in a
 	// buffer of the driver.
-	cc.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { return pgproto3.NewFrontend(r, w) }
+	cc.BuildFrontend = pgproto3.NewFrontend
 	pc, err := pgconn.ConnectConfig(ctx, &cc.Config)
 	if err != nil {
 		return nil, classify("opening a replication connection to the source", err)
@@ -170,7 +170,7 @@ func closing(ctx context.Context) (context.Context, context.CancelFunc) {
 func closeConn(ctx context.Context, c interface{ Close(context.Context) error }) {
 	cctx, cancel := closing(ctx)
 	defer cancel()
-	_ = c.Close(cctx) //nolint:errcheck // the session is given up either way
+	_ = c.Close(cctx) // the session is given up either way
 }
 
 // wait sleeps for d or until ctx ends.

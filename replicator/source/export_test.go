@@ -21,8 +21,8 @@ func (s *Server) ConnectReplication(ctx context.Context) (*pgconn.PgConn, error)
 // NewStream reads a stream from any connection.
 func NewStream(conn net.Conn, size int) *Stream { return newStream(conn, size) }
 
-// NewSocketStream is NewStream with the batching socket between.
-func NewSocketStream(conn net.Conn, size int) *Stream { return newStream(newSocket(conn), size) }
+// Detach moves a connection out of the runtime's poller.
+func Detach(c net.Conn) (net.Conn, error) { return detach(c) }
 
 // BufferSize returns the stream's buffer size.
 func (st *Stream) BufferSize() int { return len(st.in.buf) }
@@ -31,9 +31,6 @@ func (st *Stream) BufferSize() int { return len(st.in.buf) }
 func AppendRow(dst change.Tuple, line []byte, n int) (change.Tuple, error) {
 	return appendRow(dst, line, n)
 }
-
-// SenderTimeout is the pinned wal_sender_timeout.
-const SenderTimeout = senderTimeout
 
 // StartCommand is startCommand.
 func StartCommand(slot, publication string, major int) string {

@@ -73,8 +73,7 @@ func classify(op string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyServer(op, err, pe)
 	}
 	if certificateProblem(err) {
@@ -191,8 +190,7 @@ func ofTable(op, table string, oid uint32, err error) error {
 
 // serverCode returns the SQLSTATE in err's chain, "" if there is none.
 func serverCode(err error) string {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pe.Code
 	}
 	return ""

@@ -58,3 +58,6 @@ func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 
 // literal returns s as an SQL string; standard_conforming_strings is pinned.
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// Selects is [Config.Selects] of the server's configuration.
+func (s *Server) Selects(schema, table string) bool { return s.cfg.Selects(schema, table) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -63,30 +64,30 @@ type world struct {
 }
 
 // newWorld creates a database with the tables of ddl, not yet published.
-func newWorld(t testing.TB, ddl string) *world {
-	t.Helper()
+func newWorld(tb testing.TB, ddl string) *world {
+	tb.Helper()
 	started.Store(true)
 	pg, err := shared()
 	if err != nil {
-		t.Fatalf("starting PostgreSQL: %v", err)
+		tb.Fatalf("starting PostgreSQL: %v", err)
 	}
-	return newWorldOn(t, pg, ddl)
+	return newWorldOn(tb, pg, ddl)
 }
 
-func newWorldOn(t testing.TB, pg *cluster.Postgres, ddl string) *world {
-	t.Helper()
+func newWorldOn(tb testing.TB, pg *cluster.Postgres, ddl string) *world {
+	tb.Helper()
 	n := serial.Add(1)
-	src, err := pg.CreateSource(t.Context(), cluster.SourceConfig{Database: fmt.Sprintf("db%d", n), DDL: ddl})
+	src, err := pg.CreateSource(tb.Context(), cluster.SourceConfig{Database: fmt.Sprintf("db%d", n), DDL: ddl})
 	if err != nil {
-		t.Fatalf("creating source: %v", err)
+		tb.Fatalf("creating source: %v", err)
 	}
-	w := &world{t: t, src: src}
+	w := &world{t: tb, src: src}
 	w.owner, w.super = w.connect(src.OwnerDSN()), w.connect(src.SuperuserDSN())
 	w.cfg = source.Config{
 		DSN: src.ReplicatorDSN(), Slot: fmt.Sprintf("slot%d", n), Publication: src.Publication,
 		Include: []string{"public.*"},
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx := context.Background()
 		w.super.Exec(ctx, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = current_database()")
 		w.super.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database() AND NOT active")
@@ -126,6 +127,17 @@ func (w *world) text(sql string) string {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
 	return s
+}
+
+// major is the server's major version: the tests run against others than
+// Debian's with WALSHIFT_PG_BIN.
+func (w *world) major() int {
+	w.t.Helper()
+	n, err := strconv.Atoi(w.text("SELECT (current_setting('server_version_num')::int / 10000)::text"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
 }
 
 func (w *world) publish(tables ...string) {
@@ -243,28 +255,28 @@ type tx struct {
 
 // decode reads whole transactions until stop says enough, and all relation
 // messages on the way.
-func decode(t testing.TB, st *source.Stream, stop func(tx) bool) (txs []tx, rels map[string]*pglogrepl.RelationMessage) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+func decode(tb testing.TB, st *source.Stream, stop func(tx) bool) (txs []tx, rels map[string]*pglogrepl.RelationMessage) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	rels = map[string]*pglogrepl.RelationMessage{}
 	var cur tx
 	for {
 		ev, err := st.Next(ctx)
 		if err != nil {
-			t.Fatalf("Next: %v", err)
+			tb.Fatalf("Next: %v", err)
 		}
 		if ev.Kind == source.Keepalive {
 			if ev.ReplyRequested {
 				if err := st.SendStatus(source.Status{}); err != nil {
-					t.Fatalf("SendStatus: %v", err)
+					tb.Fatalf("SendStatus: %v", err)
 				}
 			}
 			continue
 		}
 		msg, err := pglogrepl.Parse(ev.Data)
 		if err != nil {
-			t.Fatalf("Parse: %v", err)
+			tb.Fatalf("Parse: %v", err)
 		}
 		switch m := msg.(type) {
 		case *pglogrepl.RelationMessage:

@@ -51,7 +51,7 @@ func detach(c net.Conn) (net.Conn, error) {
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		_ = unix.Close(fd) //nolint:errcheck // an unused copy
+		_ = unix.Close(fd) // an unused copy
 		return nil, fmt.Errorf("taking over the connection: %w", err)
 	}
 	r := &rawConn{local: c.LocalAddr(), remote: c.RemoteAddr(), fd: fd, wake: wake}
@@ -107,7 +107,7 @@ func (c *rawConn) await(fds []unix.PollFd, by *atomic.Int64) error {
 	}
 	if len(fds) > 1 && fds[1].Revents != 0 {
 		var b [8]byte
-		_, _ = unix.Read(c.wake, b[:]) //nolint:errcheck // somebody else's wake-up was taken already
+		_, _ = unix.Read(c.wake, b[:]) // somebody else's wake-up was taken already
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (c *rawConn) Close() error {
 		return net.ErrClosed
 	}
 	c.interrupt()
-	_ = unix.Shutdown(c.fd, unix.SHUT_RDWR) //nolint:errcheck // the other side may have gone before
+	_ = unix.Shutdown(c.fd, unix.SHUT_RDWR) // the other side may have gone before
 	c.use.Lock()
 	defer c.use.Unlock()
 	return errors.Join(unix.Close(c.fd), unix.Close(c.wake))
@@ -155,7 +155,7 @@ func (c *rawConn) Close() error {
 // interrupt makes a waiting reader look again.
 func (c *rawConn) interrupt() {
 	one := [8]byte{1}                 // a counter in the machine's byte order; any number but 0 does
-	_, _ = unix.Write(c.wake, one[:]) //nolint:errcheck // a full counter wakes too
+	_, _ = unix.Write(c.wake, one[:]) // a full counter wakes too
 }
 
 // SetReadDeadline implements net.Conn.

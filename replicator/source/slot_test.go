@@ -92,6 +92,9 @@ func TestS11SlotBeforePublication(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "CREATE TABLE t (id int PRIMARY KEY)")
 	s := w.server()
+	if w.major() >= 18 {
+		t.Skip("PostgreSQL 18 skips a missing publication without an error (pitfall V7)")
+	}
 	_, err := s.CreateSlot(t.Context())
 	if !errors.Is(err, source.ErrPublicationMissing) || change.ScopeOf(err) != change.ScopeFatal {
 		t.Fatalf("CreateSlot without a publication: %v", err)

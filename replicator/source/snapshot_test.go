@@ -37,7 +37,7 @@ const allRows = `INSERT INTO every VALUES
  '-1 year 2 days -00:00:00.000001', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '\x00ff5c0a', '{"a" : 1.0, "a":2}', '{"b":1.0,"a":[1e3]}', '<a>ü</a>',
  '10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03', '08:00:2b:01:02:03:04:05', B'10101', B'1', '1234.5', 4000000000,
  'public.every', 'pg_catalog.lower(text)', 'public.mood', '(1.5,2)', '{1,2,3}', '[(0,0),(1,1)]', '(2,2),(0,0)', '[(0,0),(1,1)]', '((0,0),(1,1),(1,0))',
- '<(0,0),2.5>', 'a:1 b', 'a & !b', '16/B374D848', '7', '10:20:10,14', '$.a[*]', E'it''s "fine"\\', '(1,"x ""y""")', '{1,NULL,{}}'::text::text[]::int[], '{a,"b c",NULL,"NULL",""}',
+ '<(0,0),2.5>', 'a:1 b', 'a & !b', '16/B374D848', '7', '10:20:10,14', '$.a[*]', E'it''s "fine"\\', '(1,"x ""y""")', '{{1,NULL},{3,4}}', '{a,"b c",NULL,"NULL",""}',
  '{(2,2),(0,0);(3,3),(1,1)}', '[1,5)', '(,1.50]', '[2024-01-01 12:00+05,infinity)', '{[1,3),[7,9)}', 12.3, '{1,2.50}'),
 (2, NULL, NULL, 'NaN', '-Infinity', 'NaN', NULL, false, '', ' ', '', '', '', 'infinity', '00:00', '00:00+00', '-infinity', '0044-03-15 00:00:00+00 BC', '0',
  '00000000-0000-0000-0000-000000000000', '', 'null', 'null', '', '::1', '::/0', NULL, NULL, B'00000', B'', '-0.01', 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
@@ -50,12 +50,18 @@ const allRows = `INSERT INTO every VALUES
 // ways, under settings that would bend it.
 func TestN8W14TextBySnapshotEqualsStream(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, allTypes)
+	w := newWorld(t, "")
+	types, rows := allTypes, allRows
+	if w.major() < 14 { // neither multiranges nor infinite numerics yet
+		types = strings.Replace(types, "int4multirange", "text", 1)
+		rows = strings.Replace(rows, "5e-324, 'Infinity'", "5e-324, 'NaN'", 1)
+	}
+	w.exec(types)
 	w.publish()
 	w.makeHostile()
 	first := w.server()
 	w.slot(first).Close(t.Context())
-	w.exec(strings.Replace(allRows, "'{1,NULL,{}}'::text::text[]::int[]", "'{{1,NULL},{3,4}}'", 1))
+	w.exec(rows)
 	st := w.stream(first)
 	txs, rels := decode(t, st, func(x tx) bool { return len(x.rows) > 0 })
 	byStream := txs[len(txs)-1].rows
@@ -158,6 +164,8 @@ func TestV3Boundary(t *testing.T) {
 	w.exec("INSERT INTO t (w) VALUES (-1)")
 	st := w.stream(observer)
 	txs, _ := decode(t, st, func(x tx) bool { return len(x.rows) > 0 && strings.Contains(x.rows[0], `"-1"`) })
+	// Before 15 transactions without a published change are sent empty.
+	txs = slices.DeleteFunc(txs, func(x tx) bool { return len(x.rows) == 0 })
 	if len(txs) < int(written.Load()) || written.Load() != perSlot*slots {
 		t.Fatalf("%d transactions in the stream, %d written", len(txs), written.Load())
 	}
@@ -253,8 +261,12 @@ CREATE TABLE part_2 (v text, junk int, id int NOT NULL); ALTER TABLE part_2 DROP
 ALTER TABLE part ATTACH PARTITION part_2 FOR VALUES FROM (10) TO (20);
 CREATE TABLE part_3 PARTITION OF part FOR VALUES FROM (20) TO (100) PARTITION BY RANGE (id);
 CREATE TABLE part_3a PARTITION OF part_3 FOR VALUES FROM (20) TO (100);`)
+	limited, rows := `filtered (id, a) WHERE (id % 2 = 0), part WHERE (id <> 13)`, 1+1+3+1+1+39
+	if w.major() < 15 {
+		limited, rows = "filtered, part", 1+1+6+1+1+40
+	}
 	w.admin(`CREATE PUBLICATION ` + w.src.Publication + ` FOR TABLE gen, "we""ird. tab'le", ONLY parent, child,
-		filtered (id, a) WHERE (id % 2 = 0), part WHERE (id <> 13) WITH (publish_via_partition_root = true)`)
+		` + limited + ` WITH (publish_via_partition_root = true)`)
 	first := w.server()
 	w.slot(first).Close(t.Context())
 	w.exec("BEGIN")
@@ -275,19 +287,20 @@ CREATE TABLE part_3a PARTITION OF part_3 FOR VALUES FROM (20) TO (100);`)
 		bySnapshot = append(bySnapshot, rows...)
 	}
 	slices.Sort(bySnapshot)
-	if len(byStream) != 1+1+3+1+1+39 || !slices.Equal(byStream, bySnapshot) {
+	if len(byStream) != rows || !slices.Equal(byStream, bySnapshot) {
 		t.Errorf("rows differ:\nstream   %v\nsnapshot %v", byStream, bySnapshot)
 	}
 	cat := w.catalog(second)
 	for name, m := range rels {
 		rel, err := cat.Resolve(t.Context(), message(m))
-		if strings.HasPrefix(name, "public.part_") { // announced, never used
+		switch {
+		case strings.HasPrefix(name, "public.part_"): // announced, never used
 			if !errors.Is(err, source.ErrPartition) {
 				t.Errorf("Resolve %s: %v", name, err)
 			}
-		} else if err != nil {
+		case err != nil:
 			t.Errorf("Resolve %s: %v", name, err)
-		} else if !rel.HasKey() {
+		case !rel.HasKey():
 			t.Errorf("%s has no key", name)
 		}
 	}
@@ -312,6 +325,9 @@ func TestPartsCoverTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts, err := k.Parts(t.Context(), &tables[0], 64<<10)
+	if err == nil && w.major() < 14 && len(parts) == 1 {
+		t.Skip("PostgreSQL 13 can't scan a range of pages")
+	}
 	if err != nil || len(parts) < 15 || parts[len(parts)-1].To != 0 {
 		t.Fatalf("%d parts, %v", len(parts), err)
 	}

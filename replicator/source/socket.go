@@ -2,7 +2,6 @@ package source
 
 import (
 	"net"
-	"os"
 	"time"
 )
 
@@ -10,7 +9,9 @@ const (
 	// napTime is how long a reader that is faster than the walsender leaves
 	// it alone. The walsender sends one row per system call, and each wakes a
 	// reader that waits, which slows it two to three times; a reader that
-	// comes once per millisecond lets it run.
+	// comes once per millisecond lets it run. (SO_RCVLOWAT, which would also
+	// hold wake-ups back, makes Linux acknowledge nearly every row at once,
+	// and doubled the walsender's time in the kernel.)
 	napTime = time.Millisecond
 	// shortRead is the size below which a read counts as "we are faster".
 	shortRead = 64 << 10
@@ -76,19 +77,12 @@ func (s *socket) read(p []byte) (int, error) {
 	return n, err
 }
 
-// rest naps.
+// rest naps, by the runtime's timer: no thread is blocked.
 func (s *socket) rest() {
-	nt := napTime
-	if d, e := time.ParseDuration(os.Getenv("K_NAP")); e == nil {
-		nt = d
-	}
-	if nt == 0 {
-		return
-	}
 	if s.nap == nil {
-		s.nap = time.NewTimer(nt)
+		s.nap = time.NewTimer(napTime)
 	} else {
-		s.nap.Reset(nt)
+		s.nap.Reset(napTime)
 	}
 	select {
 	case <-s.nap.C:

@@ -18,6 +18,6 @@ func setUserTimeout(network, _ string, c syscall.RawConn) error {
 	}
 	return c.Control(func(fd uintptr) {
 		// A kernel that refuses it leaves us with its own, longer limit.
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, userTimeoutMillis) //nolint:errcheck // see above
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, userTimeoutMillis) // see above
 	})
 }

@@ -98,7 +98,7 @@ func (s *Server) StartStream(ctx context.Context, from pglogrepl.LSN) (*Stream, 
 	}
 	st := newStream(hc.Conn, s.cfg.ReadBuffer)
 	st.Identity = id
-	if st.sock != nil && os.Getenv("K_DETACH") != "0" {
+	if st.sock != nil {
 		if err := st.sock.detach(); err != nil {
 			st.abandon()
 			return nil, classify(op, err)
@@ -297,11 +297,11 @@ func (st *Stream) watch(ctx context.Context) {
 			return
 		}
 		st.unwatch()
-		_ = st.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // a broken connection tells the next read
+		_ = st.conn.SetReadDeadline(time.Time{}) // a broken connection tells the next read
 	}
 	st.done = ctx.Done()
 	st.unwatch = context.AfterFunc(ctx, func() {
-		_ = st.conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // a broken connection wakes the reader too
+		_ = st.conn.SetReadDeadline(time.Unix(1, 0)) // a broken connection wakes the reader too
 	})
 }
 
@@ -341,7 +341,7 @@ func (st *Stream) abandon() {
 	if st.unwatch != nil {
 		st.unwatch()
 	}
-	_ = st.conn.Close() //nolint:errcheck // nothing is left to lose
+	_ = st.conn.Close() // nothing is left to lose
 }
 
 // serverError reads an ErrorResponse.

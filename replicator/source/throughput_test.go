@@ -37,6 +37,7 @@ func TestThroughput(t *testing.T) {
 }
 
 func measure(t *testing.T, fill string) {
+	t.Helper()
 	w := newWorld(t, `CREATE TABLE a (id int PRIMARY KEY, n int, f char(40)); INSERT INTO a SELECT g, 0, '' FROM generate_series(0, 999) g;
 		CREATE TABLE h (a int, b int, c int, d int, e timestamptz, f char(22)); CREATE TABLE w (id int, t text)`)
 	w.publish()
@@ -51,7 +52,6 @@ func measure(t *testing.T, fill string) {
 			w.admin("SELECT pg_copy_logical_replication_slot('" + w.cfg.Slot + "', '" + slot + "')")
 		}
 		start := time.Now()
-		//nolint:gosec // the tests' own arguments
 		cmd := exec.CommandContext(t.Context(), filepath.Join(pg.Bin(), "pg_recvlogical"), "-d", w.src.ReplicatorDSN(),
 			"-S", slots[0], "--start", "--no-loop", "-o", "proto_version=2", "-o",
 			"publication_names="+w.cfg.Publication, "-f", "-", "-E", end, "-F", "0", "-s", "0")
@@ -124,6 +124,7 @@ func watchSender(t *testing.T, w *world, slot string) <-chan cpu {
 }
 
 func drain(t *testing.T, w *world, slot, dsn, end string) (time.Duration, int) {
+	t.Helper()
 	cfg := w.cfg
 	cfg.Slot, cfg.DSN = slot, dsn
 	s, err := source.New(cfg)

@@ -117,6 +117,7 @@ func (w *Warehouse) write(ctx context.Context, p *plan, run Run, last *change.Ma
 				if err := w.step(ctx, s, &t.steps[i]); err != nil {
 					return atBatch(err, t.steps[i].seq)
 				}
+				reachStep(t.steps[i].kind)
 			}
 		}
 		run := s.exec(ctx)
@@ -127,10 +128,13 @@ func (w *Warehouse) write(ctx context.Context, p *plan, run Run, last *change.Ma
 			if _, err := run(sqltext.DropTables(p.stagingNames())); err != nil {
 				return fmt.Errorf("dropping staging tables: %w", err)
 			}
+			change.Reach(change.SeamStagingDropped)
 		}
+		change.Reach(change.SeamApplyBeforeCommit)
 		return nil
 	})
 	if err == nil {
+		change.Reach(change.SeamApplyCommitted)
 		w.advance(to.lsn)
 	}
 	return statements, err
@@ -185,6 +189,19 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 		}
 	}
 	return tableFault(op, st.rel, err)
+}
+
+// reachStep marks the seam behind a step.
+func reachStep(kind stepKind) {
+	switch kind {
+	case stepDelete:
+		change.Reach(change.SeamApplyDeleted)
+	case stepMerge, stepReplace:
+		change.Reach(change.SeamApplyMerged)
+	case stepInsert, stepCopy:
+		change.Reach(change.SeamApplyInserted)
+	case stepTruncate, stepFill:
+	}
 }
 
 // affect returns a function that compares affected rows with those wanted.

@@ -47,6 +47,7 @@ func (w *Warehouse) fenced(ctx context.Context, to fenceRow, body func(s *sessio
 		return w.judge(ctx, s)
 	}
 	if err == nil {
+		change.Reach(change.SeamFenceMoved)
 		err = body(s)
 	}
 	if err != nil {

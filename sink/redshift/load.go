@@ -39,6 +39,7 @@ func (w *Warehouse) load(ctx context.Context, rel *change.Relation, x pglogrepl.
 	if err := l.fill(ctx, files); err != nil {
 		return 0, err
 	}
+	change.Reach(change.SeamLoadCopied)
 	return rows, l.end(ctx)
 }
 
@@ -104,6 +105,7 @@ func (l *tableLoad) begin(ctx context.Context) (done bool, err error) {
 	})
 	if err == nil {
 		w.positions[p.OID] = p
+		change.Reach(change.SeamLoadShadowCreated)
 	}
 	return false, err
 }
@@ -192,10 +194,13 @@ func (l *tableLoad) end(ctx context.Context) error {
 		if err != nil {
 			return tableFault("renaming the shadow table", l.rel, err)
 		}
-		return w.savePosition(ctx, s, p)
+		err = w.savePosition(ctx, s, p)
+		change.Reach(change.SeamLoadBeforeCommit)
+		return err
 	})
 	if err == nil {
 		w.positions[p.OID] = p
+		change.Reach(change.SeamLoadCommitted)
 	}
 	return err
 }
@@ -298,6 +303,7 @@ func (w *Warehouse) goLive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	change.Reach(change.SeamGoLiveCommitted)
 	maps.Copy(w.positions, live)
 	return nil
 }

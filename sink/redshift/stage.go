@@ -74,6 +74,7 @@ func (w *Warehouse) loadStage(ctx context.Context, s *session, j *stageJob) erro
 		if _, err := s.exec(ctx)(sqltext.CreateStaging(&j.staging)); err != nil {
 			return atBatch(tableFault("creating a staging table", j.rel, err), j.seq)
 		}
+		change.Reach(change.SeamStagingCreated)
 		for _, c := range j.copies {
 			if err := w.copy(ctx, s, c); err != nil {
 				return err
@@ -81,6 +82,9 @@ func (w *Warehouse) loadStage(ctx context.Context, s *session, j *stageJob) erro
 		}
 		return nil
 	})
+	if err == nil {
+		change.Reach(change.SeamStagingLoaded)
+	}
 	return w.explain(ctx, s, err)
 }
 

@@ -56,7 +56,7 @@ CREATE TABLE pgbench_tellers(tid int PRIMARY KEY, bid int, tbalance int, filler 
 CREATE TABLE pgbench_accounts(aid int PRIMARY KEY, bid int, abalance int, filler char(84)) WITH (fillfactor=90);
 CREATE TABLE pgbench_history(tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));`,
 	})
-	defer func() { err = errors.Join(err, w.Stop()) }()
+	defer func() { err = errors.Join(err, w.Stop()) }() //nolint:contextcheck // it must stop whatever has ended
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ CREATE TABLE pgbench_history(tid int, bid int, aid int, delta int, mtime timesta
 	if err := d.Stop(ctx); err != nil {
 		return fmt.Errorf("stopping walshift: %w\n%s", err, d.LogTail(20))
 	}
-	if err := w.Target.Close(); err != nil {
+	if err := w.StopTarget(); err != nil {
 		return err
 	}
 	fmt.Printf("%-6s %-22s %-22s %s\n", "round", "pg_recvlogical", "walshift to S3", "ratio")
@@ -153,7 +153,7 @@ func speed(rows int, d time.Duration) string {
 // recvlogical reads the copied slot to the end position into /dev/null.
 func recvlogical(ctx context.Context, w *world.World, end string) (time.Duration, error) {
 	started := time.Now()
-	cmd := exec.CommandContext(ctx, w.PG.Bin()+"/pg_recvlogical", //nolint:gosec // PostgreSQL's own client
+	cmd := exec.CommandContext(ctx, w.PG.Bin()+"/pg_recvlogical",
 		"-d", w.Source.ReplicatorDSN(), "--slot", yardstick, "--start", "--no-loop", "--endpos", end, "-f", "/dev/null",
 		"-o", "proto_version=1", "-o", "publication_names=walshift_shop")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -181,5 +181,6 @@ func drain(ctx context.Context, w *world.World, end pglogrepl.LSN) (time.Duratio
 	if err := d.Stop(ctx); err != nil {
 		return 0, fmt.Errorf("stopping walshift: %w\n%s", err, d.LogTail(20))
 	}
+	fmt.Printf("       walshift used %.1f s of CPU\n", d.CPU().Seconds())
 	return took, nil
 }

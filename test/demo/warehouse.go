@@ -37,7 +37,8 @@ func startWarehouse(ctx context.Context, dir string, s3 *cluster.S3) (*warehouse
 	}
 	const loader, password = "loader", "loader-demo-pw"
 	w := &warehouse{
-		dsn:  server.DSN(loader, password, ""),
+		dsn: server.DSN(loader, password, ""),
+		//nolint:contextcheck // it must stop whatever has ended
 		stop: func() error { return errors.Join(server.Close(), backend.Stop()) },
 	}
 	if err := server.CreateUser(ctx, loader, password); err != nil {

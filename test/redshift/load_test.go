@@ -29,7 +29,10 @@ func TestCopyMillionRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("loads a million rows")
 	}
-	const n = 1_000_000
+	n := 1_000_000
+	if raceEnabled {
+		n = 100_000
+	}
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
 	for i := range n {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/walshift/walshift/test/cluster"
 	"github.com/walshift/walshift/test/redshift"
-	"github.com/walshift/walshift/test/redshift/grammar"
 )
 
 const (
@@ -80,6 +79,5 @@ func config(database string) redshift.Config {
 			Endpoint: env.s.Endpoint(), Region: env.s.Region(), PathStyle: true,
 			AccessKey: env.s.AccessKey(), Secret: env.s.SecretKey(),
 		},
-		Grammar: grammar.Check,
 	}
 }

@@ -84,7 +84,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("listening on %s: %w", listen, err)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.wg.Go(s.accept) //nolint:contextcheck // sessions live as long as the server, not as Start
+	s.wg.Go(s.accept)
 	return s, nil
 }
 

@@ -45,13 +45,13 @@ type Status struct {
 }
 
 // startDaemon runs `walshift run` with a configuration file.
-func startDaemon(ctx context.Context, binary, config, addr, dir string, env []string) (*Daemon, error) {
-	f, err := os.CreateTemp(dir, "walshift-*.log")
+func (w *World) startDaemon(ctx context.Context, config string, env []string) (*Daemon, error) {
+	f, err := os.CreateTemp(w.Dir, "walshift-*.log")
 	if err != nil {
 		return nil, fmt.Errorf("making the daemon's log: %w", err)
 	}
-	d := &Daemon{config: config, addr: addr, log: f.Name(), file: f, done: make(chan struct{})}
-	d.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, "run", "-c", config)
+	d := &Daemon{config: config, addr: w.addr, log: f.Name(), file: f, done: make(chan struct{})}
+	d.cmd = exec.CommandContext(context.WithoutCancel(ctx), w.binary, "run", "-c", config)
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdout, d.cmd.Stderr = f, f
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -94,8 +94,19 @@ func (d *Daemon) Wait(ctx context.Context) error {
 // Done is closed when the process has ended.
 func (d *Daemon) Done() <-chan struct{} { return d.done }
 
+// Killed reports, after the end, whether SIGKILL ended the process.
+func (d *Daemon) Killed() bool {
+	s, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && s.Signaled() && s.Signal() == syscall.SIGKILL
+}
+
 // ExitCode returns the exit code after the end.
 func (d *Daemon) ExitCode() int { return d.cmd.ProcessState.ExitCode() }
+
+// CPU returns the processor time that the daemon used, after its end.
+func (d *Daemon) CPU() time.Duration {
+	return d.cmd.ProcessState.UserTime() + d.cmd.ProcessState.SystemTime()
+}
 
 // PID returns the process id.
 func (d *Daemon) PID() int { return d.cmd.Process.Pid }
@@ -163,7 +174,7 @@ func (d *Daemon) Until(ctx context.Context, what string, ok func(Status) bool) e
 	}
 }
 
-var errExit0 = errors.New("exit code 0") //nolint:gochecknoglobals // a sentinel
+var errExit0 = errors.New("exit code 0")
 
 func errOr(err error) error {
 	if err == nil {

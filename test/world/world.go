@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -65,6 +66,9 @@ type World struct {
 	binary string
 	addr   string
 	daemon *Daemon
+	// targetDSN is kept, so that it can be used while the target is down.
+	targetDSN string
+	target    redshift.Config
 }
 
 // Start starts a world. Stop must be called, also after an error.
@@ -78,7 +82,7 @@ func (w *World) start(ctx context.Context) error {
 	if w.Dir, err = os.MkdirTemp("", "walshift-world-"); err != nil {
 		return err
 	}
-	if err := os.Chmod(w.Dir, 0o755); err != nil { //nolint:gosec // PostgreSQL's user must reach its folder in it
+	if err := os.Chmod(w.Dir, 0o755); err != nil { // PostgreSQL's user must reach its folder in it
 		return err
 	}
 	var sourceTLS, targetTLS *cluster.Certificate
@@ -87,15 +91,13 @@ func (w *World) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if sourceTLS, err = ca.Issue("127.0.0.1", "localhost"); err != nil {
+		if sourceTLS, err = ca.Issue("127.0.0.1"); err != nil {
 			return err
 		}
 		targetTLS = sourceTLS
 	}
 	settings := map[string]string{"autovacuum": "off"}
-	for k, v := range w.cfg.Settings {
-		settings[k] = v
-	}
+	maps.Copy(settings, w.cfg.Settings)
 	if w.PG, err = cluster.StartPostgres(ctx, cluster.PostgresConfig{Settings: settings, TLS: sourceTLS}); err != nil {
 		return fmt.Errorf("starting the source: %w", err)
 	}
@@ -144,9 +146,26 @@ func (w *World) startTarget(ctx context.Context, tls *cluster.Certificate) error
 	if w.Target, err = redshift.Start(ctx, cfg); err != nil {
 		return fmt.Errorf("starting the stand-in: %w", err)
 	}
+	w.targetDSN = w.Target.DSN(loader, loaderPW, "")
+	w.target = cfg
+	w.target.Listen = w.Target.Addr()
 	if err := w.Target.CreateUser(ctx, loader, loaderPW); err != nil {
 		return fmt.Errorf("creating the loader: %w", err)
 	}
+	return nil
+}
+
+// HaltTarget makes the warehouse unreachable: sessions end, connections are
+// refused. Its data stay.
+func (w *World) HaltTarget() error { return w.Target.Close() }
+
+// RestartTarget brings the warehouse back at the same address.
+func (w *World) RestartTarget(ctx context.Context) error {
+	s, err := redshift.Start(ctx, w.target)
+	if err != nil {
+		return fmt.Errorf("starting the stand-in again: %w", err)
+	}
+	w.Target = s
 	return nil
 }
 
@@ -174,8 +193,18 @@ func (w *World) Stop() error {
 	return errors.Join(errs...)
 }
 
+// StopTarget ends the warehouse for good.
+func (w *World) StopTarget() error {
+	t := w.Target
+	w.Target = nil
+	if t == nil {
+		return nil
+	}
+	return t.Close()
+}
+
 // TargetDSN is the loader's DSN of the warehouse.
-func (w *World) TargetDSN() string { return w.Target.DSN(loader, loaderPW, "") }
+func (w *World) TargetDSN() string { return w.targetDSN }
 
 // Config returns the daemon's configuration as YAML.
 func (w *World) Config() string {
@@ -188,9 +217,7 @@ func (w *World) Config() string {
 		"http":     fmt.Sprintf("{listen: %q}", w.addr),
 		"logging":  "{level: debug}",
 	}
-	for k, v := range w.Sections {
-		sections[k] = v
-	}
+	maps.Copy(sections, w.Sections)
 	var b strings.Builder
 	for k, v := range sections {
 		fmt.Fprintf(&b, "%s: %s\n", k, v)
@@ -209,7 +236,11 @@ func (w *World) Env() []string {
 // WriteConfig writes the configuration and returns its path.
 func (w *World) WriteConfig() (string, error) {
 	path := filepath.Join(w.Dir, "walshift.yaml")
-	return path, os.WriteFile(path, []byte(w.Config()), 0o600)
+	// Another process may be reading the file that this one replaces.
+	if err := os.WriteFile(path+".new", []byte(w.Config()), 0o600); err != nil {
+		return "", err
+	}
+	return path, os.Rename(path+".new", path)
 }
 
 // Run starts the daemon. Only one runs at a time.
@@ -218,7 +249,7 @@ func (w *World) Run(ctx context.Context, env ...string) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.daemon, err = startDaemon(ctx, w.binary, path, w.addr, w.Dir, append(w.Env(), env...))
+	w.daemon, err = w.startDaemon(ctx, path, append(w.Env(), env...))
 	return w.daemon, err
 }
 
@@ -229,7 +260,7 @@ func (w *World) Command(ctx context.Context, args ...string) (string, int, error
 	if err != nil {
 		return "", 0, err
 	}
-	cmd := exec.CommandContext(ctx, w.binary, append(args, "-c", path)...) //nolint:gosec // our own binary
+	cmd := exec.CommandContext(ctx, w.binary, append(args, "-c", path)...)
 	cmd.Env = append(os.Environ(), w.Env()...)
 	out, err := cmd.CombinedOutput()
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -331,7 +362,7 @@ func build(ctx context.Context, race bool, tags string) (string, error) {
 	if tags != "" {
 		args = append(args, "-tags", tags)
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/walshift")...) //nolint:gosec // fixed arguments
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/walshift")...)
 	cmd.Dir = strings.TrimSpace(string(root))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building walshift: %w\n%s", err, out)

@@ -1,7 +1,8 @@
 // Command rsstandin runs the Redshift stand-in as a process, for the demo.
 //
-// It prints the address that it serves at when it is ready, and ends on SIGTERM
-// or SIGINT.
+// When it is ready it prints the address that it serves at, and on a second line
+// that of the control listener, empty if there is none. It ends on SIGTERM or
+// SIGINT. The database and its users stay.
 package main
 
 import (

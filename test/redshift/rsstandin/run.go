@@ -58,7 +58,7 @@ func parse(args []string) (*options, error) {
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	o, err := parse(args)
 	if err != nil {
 		return err
@@ -93,40 +93,44 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	//nolint:contextcheck // Close has limits of its own
+	defer func() { err = errors.Join(err, srv.Close()) }()
 	if o.user != "" {
 		if err := srv.CreateUser(ctx, o.user, o.password); err != nil {
-			return errors.Join(err, srv.Close())
+			return err
 		}
 	}
-	stop, err := control(ctx, o.control, srv)
+	address, stop, err := control(ctx, o.control, srv)
 	if err != nil {
-		return errors.Join(err, srv.Close())
+		return err
 	}
-	if _, err := fmt.Fprintln(out, srv.Addr()); err != nil {
-		return errors.Join(err, stop(), srv.Close())
+	if _, err := fmt.Fprintf(out, "%s\n%s\n", srv.Addr(), address); err != nil {
+		return errors.Join(err, stop())
 	}
 	<-ctx.Done()
-	return errors.Join(stop(), srv.Close())
+	return stop()
 }
 
-// control serves the injection API, if an address is given.
-func control(ctx context.Context, addr string, srv *redshift.Server) (func() error, error) {
+// control serves the injection API, if an address is given, and returns where.
+func control(ctx context.Context, addr string, srv *redshift.Server) (string, func() error, error) {
 	if addr == "" {
-		return func() error { return nil }, nil
+		return "", func() error { return nil }, nil
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listening for control on %s: %w", addr, err)
+		return "", nil, fmt.Errorf("listening for control on %s: %w", addr, err)
 	}
 	h := &http.Server{Handler: srv.Control(), ReadHeaderTimeout: shutdownLimit}
 	done := make(chan error, 1)
 	go func() { done <- h.Serve(ln) }()
-	return func() error {
+	return ln.Addr().String(), func() error {
 		c, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 		defer cancel()
 		err := h.Shutdown(c)
-		<-done
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 		return err
 	}, nil
 }

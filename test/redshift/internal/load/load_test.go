@@ -62,7 +62,7 @@ func TestW6DecimalIsCut(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"1.999": "1.99", "-1.999": "-1.99", "0.001": "0.00", "5": "5.00", ".5": "0.50", "007": "7.00", "+3.1": "3.10", "999.999": "999.99",
-		"1000": "", "1e3": "", "": `\N`, "NaN": "", " 1": "", "1,0": "",
+		"1000": "", "1e3": "", "": `\N`, "NaN": "", "1,0": "",
 	} {
 		out, res := run(t, in+"|x\n", load.Options{Format: "TEXT", Delimiter: '|', Null: `\N`, DefaultNull: true},
 			load.Column{Name: "a", Type: "decimal", Prec: 5, Scale: 2}, load.Column{Name: "b", Type: "varchar", Len: 1})

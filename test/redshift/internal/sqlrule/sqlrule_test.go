@@ -22,10 +22,10 @@ func TestRewriting(t *testing.T) {
 	for sql, want := range map[string]string{
 		`SELECT nvl(a, 1), "B"::varchar(3) FROM "T"`:              `SELECT coalesce(a, 1), "b"::rs_types.varchar(3) FROM "t"`,
 		`SELECT TOP 3 a FROM t`:                                   `SELECT  a FROM t LIMIT 3`,
-		`SELECT decode(a, 1, 'x', 'y') FROM t`:                    `SELECT (CASE WHEN (a) IS NOT DISTINCT FROM ( 1) THEN  'x' ELSE  'y' END) FROM t`,
+		`SELECT decode(a, 1, 'x', 'y') FROM t`:                    `SELECT (CASE WHEN (a) IS NOT DISTINCT FROM (1) THEN 'x' ELSE 'y' END) FROM t`,
 		`SELECT dateadd(day, 1, d) FROM t MINUS SELECT 1`:         `SELECT dateadd('day', 1, d) FROM t EXCEPT SELECT 1`,
 		`DELETE t WHERE a = 1`:                                    `DELETE FROM t WHERE a = 1`,
-		`SELECT listagg(b, ',') WITHIN GROUP (ORDER BY a) FROM t`: `SELECT string_agg((b)::text,  ',' ORDER BY a) FROM t`,
+		`SELECT listagg(b, ',') WITHIN GROUP (ORDER BY a) FROM t`: `SELECT string_agg((b)::text, ',' ORDER BY a) FROM t`,
 		`CREATE TABLE t (a decimal, b text) DISTSTYLE EVEN`:       `CREATE TABLE "t" ("a" numeric(18,0), CONSTRAINT "rs_number_u_0_1" CHECK ("a" <> 'NaN'), "b" rs_types.varchar(256))`,
 		`ALTER TABLE "S"."T" ADD COLUMN "X" super`:                `ALTER TABLE "s"."t" ADD COLUMN "x" pg_catalog.super`,
 	} {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package redshift_test
+
+const raceEnabled = false
