@@ -227,7 +227,14 @@ func (c *capturer) checkSlot(ctx context.Context, last *change.Manifest) error {
 	case slot.Lost():
 		return c.gap(last, id.FlushLSN, "the replication slot is lost: its WAL was removed")
 	case slot.ConfirmedFlush != nil && *slot.ConfirmedFlush > pglogrepl.LSN(last.End):
-		return c.gap(last, *slot.ConfirmedFlush, "the slot is confirmed beyond the log's end")
+		// Another writer may have moved both since the log was read. What it
+		// confirmed was in the log before, so reading again tells.
+		if last, err = c.lastManifest(ctx); err != nil {
+			return err
+		}
+		if *slot.ConfirmedFlush > pglogrepl.LSN(last.End) {
+			return c.gap(last, *slot.ConfirmedFlush, "the slot is confirmed beyond the log's end")
+		}
 	}
 	return slot.Check(id.Database)
 }

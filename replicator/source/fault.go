@@ -101,8 +101,10 @@ func classifyServer(op string, err error, pe *pgconn.PgError) error {
 	f := &change.Fault{Scope: change.ScopeFatal, Op: op, Err: err}
 	publication := strings.Contains(strings.ToLower(pe.Routine), "publication")
 	switch pe.Code {
-	case codeInvalidPassword, codeInvalidAuth:
+	case codeInvalidPassword:
 		f.Remedy = "check user and password in source.dsn, and the server's pg_hba.conf"
+	case codeInvalidAuth:
+		f.Remedy = "check user, database and sslmode in source.dsn against the server's pg_hba.conf"
 	case codeNoDatabase, codeDatabaseDropped:
 		f.Remedy = "name an existing database in source.dsn"
 	case codeNoPrivilege:

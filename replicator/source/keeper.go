@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -80,12 +81,13 @@ func (k *Keeper) Close(ctx context.Context) {
 	closeConn(ctx, k.conn)
 }
 
-// Tables returns the published tables with their definitions as of the
-// snapshot. Whether a table is published at all is as of now.
+// Tables returns the selected tables of the publication with their definitions
+// as of the snapshot. Whether a table is published at all is as of now.
 func (k *Keeper) Tables(ctx context.Context) ([]Table, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return readTables(ctx, k.conn, k.server.cfg.Publication, 0)
+	all, err := readTables(ctx, k.conn, k.server.cfg.Publication, 0)
+	return slices.DeleteFunc(all, func(t Table) bool { return !k.server.Selects(t.Relation.Schema, t.Relation.Name) }), err
 }
 
 // Part is a piece of a table's snapshot that one [Reader] reads.

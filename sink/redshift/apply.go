@@ -58,7 +58,7 @@ func (w *Warehouse) Apply(ctx context.Context, run Run) (Result, error) {
 	}
 	r := Result{
 		Rows: p.rows, Batches: int64(len(run.Batches)), Copies: int64(len(p.copies)),
-		Statements: statements, Commits: int64(len(p.staged)) + 1, Duration: time.Since(started),
+		Statements: statements, Commits: int64(min(len(p.staged), w.cfg.StagingSessions)) + 1, Duration: time.Since(started),
 	}
 	for _, j := range p.staged {
 		r.Copies += int64(len(j.copies))

@@ -69,7 +69,7 @@ func TestApplyStatements(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "apply.golden", f.statements())
-	if r.Rows != 37 || r.Batches != 4 || r.Copies != 8 || r.Commits != 6 {
+	if r.Rows != 37 || r.Batches != 4 || r.Copies != 8 || r.Commits != 2 {
 		t.Errorf("result %+v", r)
 	}
 	if f.fence.seq != "11" || f.fence.lsn != "0/B00" {

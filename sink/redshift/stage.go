@@ -11,9 +11,10 @@ import (
 	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
 
-// stage writes the COPY manifests and loads the staging tables, several at a
-// time, each in a transaction and session of its own. It returns the number
-// of statements sent.
+// stage writes the COPY manifests and loads the staging tables: several
+// sessions at a time, each its share in one transaction, for a backlog of many
+// batches has many small tables, and a commit costs as much as a COPY. It
+// returns the number of statements sent.
 func (w *Warehouse) stage(ctx context.Context, p *plan) (int64, error) {
 	n := 0
 	for _, j := range p.staged {
@@ -29,14 +30,16 @@ func (w *Warehouse) stage(ctx context.Context, p *plan) (int64, error) {
 	var statements atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(w.cfg.StagingSessions)
-	for _, j := range p.staged {
+	for _, jobs := range share(p.staged, w.cfg.StagingSessions) {
 		g.Go(func() error {
-			for _, c := range j.copies {
-				if err := w.putManifest(ctx, c, c.url); err != nil {
-					return err
+			for _, j := range jobs {
+				for _, c := range j.copies {
+					if err := w.putManifest(ctx, c, c.url); err != nil {
+						return err
+					}
 				}
 			}
-			return w.inSession(ctx, &statements, func(s *session) error { return w.loadStage(ctx, s, j) })
+			return w.inSession(ctx, &statements, func(s *session) error { return w.loadStages(ctx, s, jobs) })
 		})
 	}
 	for _, c := range p.copies {
@@ -68,16 +71,43 @@ func (w *Warehouse) inSession(ctx context.Context, statements *atomic.Int64, bod
 	return err
 }
 
-// loadStage makes one staging table and fills it.
-func (w *Warehouse) loadStage(ctx context.Context, s *session, j *stageJob) error {
-	err := s.transaction(ctx, func() error {
-		if _, err := s.exec(ctx)(sqltext.CreateStaging(&j.staging)); err != nil {
-			return atBatch(tableFault("creating a staging table", j.rel, err), j.seq)
+// share deals the jobs out to at most n sessions so that each gets about the
+// same bytes to load.
+func share(jobs []*stageJob, n int) [][]*stageJob {
+	// A table and its COPY cost about as much as loading so many bytes.
+	const perTable = 1 << 20
+	groups := make([][]*stageJob, min(n, len(jobs)))
+	loads := make([]int64, len(groups))
+	for _, j := range jobs {
+		least := 0
+		for i := range loads {
+			if loads[i] < loads[least] {
+				least = i
+			}
 		}
-		change.Reach(change.SeamStagingCreated)
+		groups[least] = append(groups[least], j)
+		loads[least] += perTable
 		for _, c := range j.copies {
-			if err := w.copy(ctx, s, c); err != nil {
-				return err
+			for i := range c.files {
+				loads[least] += c.files[i].Bytes
+			}
+		}
+	}
+	return groups
+}
+
+// loadStages makes staging tables and fills them.
+func (w *Warehouse) loadStages(ctx context.Context, s *session, jobs []*stageJob) error {
+	err := s.transaction(ctx, func() error {
+		for _, j := range jobs {
+			if _, err := s.exec(ctx)(sqltext.CreateStaging(&j.staging)); err != nil {
+				return atBatch(tableFault("creating a staging table", j.rel, err), j.seq)
+			}
+			change.Reach(change.SeamStagingCreated)
+			for _, c := range j.copies {
+				if err := w.copy(ctx, s, c); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -77,7 +77,7 @@ CREATE TABLE pgbench_history(tid int, bid int, aid int, delta int, mtime timesta
 	if err := d.Stop(ctx); err != nil {
 		return fmt.Errorf("stopping walshift: %w\n%s", err, d.LogTail(20))
 	}
-	if err := w.StopTarget(); err != nil {
+	if err := w.StopTarget(); err != nil { //nolint:contextcheck // it stops for good
 		return err
 	}
 	fmt.Printf("%-6s %-22s %-22s %s\n", "round", "pg_recvlogical", "walshift to S3", "ratio")

@@ -45,7 +45,8 @@ func (d *daemon) start(config string, environment []string) error {
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	log, err := os.Create(d.logPath())
+	// A daemon that is started again goes on in the same file.
+	log, err := os.OpenFile(d.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening the daemon's log: %w", err)
 	}

@@ -43,6 +43,8 @@ type demo struct {
 	s3     *cluster.S3
 	house  *warehouse
 	daemon *daemon
+	// before are the counters of the daemons that were killed.
+	before totals
 }
 
 func newDemo(stdout io.Writer) (*demo, error) {
@@ -195,19 +197,29 @@ func (d *demo) runTraffic(ctx context.Context) error {
 		defer close(done)
 		_, failed = d.pg.Pgbench(ctx, d.source.OwnerDSN(), "-n", "-c", strconv.Itoa(clients), "-T", seconds)
 	}()
+	troubles := d.troubles()
+	started := time.Now()
+	var trouble error
 	err := d.daemon.watch(ctx, func(s *status) bool {
 		d.out.progress("%s", s.streamProgress())
+		if len(troubles) > 0 && time.Since(started) >= troubles[0].after {
+			trouble = troubles[0].do(ctx)
+			troubles = troubles[1:]
+		}
 		select {
 		case <-done:
 			return true
 		default:
-			return false
+			return trouble != nil
 		}
 	})
-	if err != nil {
+	if err = errors.Join(err, trouble); err != nil {
 		cancel()
 		<-done
 		return err
+	}
+	if len(troubles) > 0 {
+		return errors.New("the traffic ended before all troubles had been made")
 	}
 	return failed
 }
@@ -238,7 +250,11 @@ func (d *demo) waitApplied(ctx context.Context) (totals, error) {
 	if err != nil {
 		return totals{}, err
 	}
-	return d.daemon.totals(ctx)
+	if d.house.faults.Fired(cutCommit) == 0 {
+		return totals{}, errors.New("no COMMIT was cut: nothing was applied meanwhile")
+	}
+	sum, err := d.daemon.totals(ctx)
+	return sum.add(d.before), err
 }
 
 // compare reads both sides of every published table.

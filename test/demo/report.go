@@ -24,7 +24,7 @@ func report(w io.Writer, results []compare.Result, totals totals, elapsed time.D
 			differences = append(differences, fmt.Errorf("table %s differs: %s", r.Table.Name, r.Difference))
 		}
 	}
-	fmt.Fprintf(table, "\nrows moved\tbatches\tcommits\tseconds\t\n")
+	fmt.Fprintf(table, "\nrows moved, about\tbatches\tcommits\tseconds\t\n")
 	fmt.Fprintf(table, "%s\t%s\t%s\t%.1f\t\n\n", thousands(totals.rows), thousands(totals.batches), thousands(totals.commits), elapsed.Seconds())
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("writing the report: %w", err)

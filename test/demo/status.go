@@ -93,6 +93,10 @@ type totals struct {
 	rows, batches, commits int64
 }
 
+func (t totals) add(o totals) totals {
+	return totals{rows: t.rows + o.rows, batches: t.batches + o.batches, commits: t.commits + o.commits}
+}
+
 // status reads GET /status.
 func (d *daemon) status(ctx context.Context) (*status, error) {
 	body, err := d.get(ctx, "/status")

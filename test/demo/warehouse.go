@@ -13,8 +13,9 @@ import (
 
 // warehouse is the stand-in for Redshift.
 type warehouse struct {
-	dsn  string // of the loader, who is no superuser
-	stop func() error
+	dsn    string // of the loader, who is no superuser
+	faults *redshift.Injector
+	stop   func() error
 }
 
 // startWarehouse starts the stand-in over a PostgreSQL below dir, with S3 as
@@ -25,8 +26,9 @@ func startWarehouse(ctx context.Context, dir string, s3 *cluster.S3) (*warehouse
 	if err != nil {
 		return nil, fmt.Errorf("starting the stand-in's database: %w", err)
 	}
+	faults := &redshift.Injector{}
 	server, err := redshift.Start(ctx, redshift.Config{
-		Backend: backend.SuperuserDSN("dev"),
+		Backend: backend.SuperuserDSN("dev"), Faults: faults,
 		S3: redshift.S3{
 			Endpoint: s3.Endpoint(), Region: s3.Region(), PathStyle: true,
 			AccessKey: s3.AccessKey(), Secret: s3.SecretKey(),
@@ -37,7 +39,8 @@ func startWarehouse(ctx context.Context, dir string, s3 *cluster.S3) (*warehouse
 	}
 	const loader, password = "loader", "loader-demo-pw"
 	w := &warehouse{
-		dsn: server.DSN(loader, password, ""),
+		dsn:    server.DSN(loader, password, ""),
+		faults: faults,
 		//nolint:contextcheck // it must stop whatever has ended
 		stop: func() error { return errors.Join(server.Close(), backend.Stop()) },
 	}

@@ -32,7 +32,7 @@ func injected(t *testing.T, cfg world.Config) (*world.World, *redshift.Injector)
 		}
 	}
 	w := newWorld(t, cfg)
-	w.Sections["batch"] = "{interval: 100ms, max_age: 300ms}"
+	w.Sections["batch"] = "{interval: 150ms, max_age: 1s}"
 	t.Cleanup(in.Clear)
 	return w, in
 }
@@ -404,7 +404,7 @@ func TestS8FeedbackGoesOn(t *testing.T) {
 func TestSourceRestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Config{DDL: loadDDL})
-	w.Sections["batch"] = "{interval: 100ms, max_age: 300ms}"
+	w.Sections["batch"] = "{interval: 150ms, max_age: 1s}"
 	d := streaming(t, w)
 	l := startWriter(t, w, 3, func(l *writer) { l.hardy = true })
 	for i, end := range []func(){w.PG.Kill, w.PG.Halt, w.PG.Kill} {

@@ -33,7 +33,7 @@ func TestRandomKills(t *testing.T) {
 	t.Logf("%d kills, WALSHIFT_SEED=%d", kills, seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	w := plainWorld(t, world.Config{DDL: loadDDL})
-	w.Sections["batch"] = "{interval: 100ms, max_age: 300ms}"
+	w.Sections["batch"] = "{interval: 150ms, max_age: 1s}"
 	streaming(t, w).Kill()
 	l := startWriter(t, w, seed)
 	for i := range kills {

@@ -45,7 +45,7 @@ func TestSeams(t *testing.T) {
 func newSeamWorld(t *testing.T) *world.World {
 	t.Helper()
 	w := plainWorld(t, world.Config{DDL: loadDDL, Tags: "walshift_seams"})
-	w.Sections["batch"] = "{interval: 100ms, max_age: 300ms}"
+	w.Sections["batch"] = "{interval: 150ms, max_age: 1s}"
 	return w
 }
 

@@ -43,12 +43,12 @@ func TestTLSVerifyFull(t *testing.T) {
 		},
 		{
 			name: "source of another name", sections: source(ca, name), code: 1,
-			want: []string{"connecting to the source", "not localhost", "host name in source.dsn"},
+			want: []string{"connecting to the source", "match localhost", "host name in source.dsn"},
 		},
 		{
 			name: "source without TLS", code: 1,
 			sections: sourceSection(altered(t, w.Source.ReplicatorDSN(), func(_ *url.URL, q url.Values) { q.Set("sslmode", "disable") })),
-			want:     []string{"connecting to the source", "no encryption", "source.dsn"},
+			want:     []string{"connecting to the source", "no encryption", "sslmode in source.dsn"},
 		},
 		{
 			name: "warehouse of another authority", sections: house(other.File(), ip), code: 1,
@@ -56,7 +56,7 @@ func TestTLSVerifyFull(t *testing.T) {
 		},
 		{
 			name: "warehouse of another name", sections: house(ca, name), code: 1,
-			want: []string{"connecting to the warehouse", "not localhost", "sslrootcert in redshift.dsn"},
+			want: []string{"connecting to the warehouse", "match localhost", "sslrootcert in redshift.dsn"},
 		},
 		{
 			name: "missing authority file", sections: source(filepath.Join(w.Dir, "none.crt"), ip), code: 2,

@@ -56,7 +56,7 @@ type writer struct {
 func startWriter(t *testing.T, w *world.World, seed uint64, set ...func(*writer)) *writer {
 	t.Helper()
 	l := &writer{
-		dsn: w.Source.OwnerDSN(), every: 4 * time.Millisecond, next: int(seed%1000+1) * 1_000_000,
+		dsn: w.Source.OwnerDSN(), every: 12 * time.Millisecond, next: int(seed%1000+1) * 1_000_000,
 		rng: rand.New(rand.NewPCG(seed, 1)), quit: make(chan struct{}), done: make(chan error, 1),
 	}
 	for _, f := range set {
