@@ -15,6 +15,8 @@ export WALSHIFT_CACHE
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 20s
+N        ?= 20
+CHANGES  ?= 2000000
 
 .PHONY: help
 help: ## List the targets
@@ -54,6 +56,15 @@ demo: runtime ## Replicate a live pgbench database and compare both sides
 .PHONY: bench
 bench: runtime ## Measure the drain of a backlog against pg_recvlogical
 	@go run ./test/bench
+
+.PHONY: kills
+kills: runtime ## Kill the daemon at N (20) random moments under load and compare
+	WALSHIFT_KILLS=$(N) go test -count=1 -timeout 4h -v -run '^TestRandomKills$$' ./test/e2e
+
+.PHONY: chaos
+chaos: runtime ## Kill it at every seam, and take away each neighbour, with CHANGES (2000000) of backlog
+	WALSHIFT_CHANGES=$(CHANGES) go test -count=1 -timeout 1h -v \
+		-run '^Test(Seams|TargetFaults|CaptureWithoutWarehouse|ApplyParksOnPermanentError|S8FeedbackGoesOn|SourceRestart|S20FalseDrained|Shutdown)$$' ./test/e2e
 
 .PHONY: clean
 clean: ## Remove what was built in this folder

@@ -60,10 +60,12 @@ func (p *Positions) Read() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.now
-	if len(p.pending) > 0 && !p.pending[0].first.IsZero() {
-		s.OldestPending = p.pending[0].first
-	} else {
-		s.OldestPending = p.open.first
+	s.OldestPending = p.open.first
+	for i := range p.pending {
+		if !p.pending[i].first.IsZero() {
+			s.OldestPending = p.pending[i].first
+			break
+		}
 	}
 	return s
 }

@@ -51,10 +51,12 @@ type applier struct {
 func (a *applier) run(ctx context.Context) error {
 	b := newBackoff()
 	for {
+		a.shared.health.applied() // being without the warehouse is not being stuck
 		err := a.session(ctx, b)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		a.shared.health.waits()
 		a.house.Reset(ctx)
 		if change.ScopeOf(err) == change.ScopeFatal {
 			return err
@@ -76,6 +78,7 @@ func (a *applier) run(ctx context.Context) error {
 
 // session arrives at the warehouse and applies until something fails.
 func (a *applier) session(ctx context.Context, b *backoff) error {
+	a.shared.health.waits()
 	st, err := a.house.Arrive(ctx, a.epoch)
 	if err != nil {
 		return fmt.Errorf("arriving at the warehouse: %w", err)
@@ -111,6 +114,7 @@ func (a *applier) session(ctx context.Context, b *backoff) error {
 			}
 			continue
 		}
+		a.shared.health.waits()
 		if err := a.apply(ctx, run); err != nil {
 			return err
 		}

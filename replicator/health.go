@@ -6,9 +6,14 @@ import (
 	"time"
 )
 
-// stuckAfter is how long a loop may show no sign of life before it counts as
-// stuck. It is above every bounded wait of the loops.
-const stuckAfter = 5 * time.Minute
+// How long a loop may show no sign of life before it counts as stuck: above
+// every bounded wait of capture, and for apply above the longest transaction
+// that a backlog may take on the warehouse (which redshift.session's
+// statement_timeout bounds by statement).
+const (
+	captureStuckAfter = 5 * time.Minute
+	applyStuckAfter   = 2 * time.Hour
+)
 
 // Phase is what the daemon as a whole is doing.
 type Phase string
@@ -33,6 +38,9 @@ type health struct {
 
 func (h *health) captured()     { h.capture.Store(time.Now().UnixNano()) }
 func (h *health) applied()      { h.apply.Store(time.Now().UnixNano()) }
+// waits notes that apply waits for the warehouse, which may be away, or at work
+// on one statement, for longer than a loop may show no sign of life.
+func (h *health) waits()        { h.apply.Store(0) }
 func (h *health) enter(p Phase) { h.phase.Store(&p) }
 
 func (h *health) park(err error) {
@@ -53,10 +61,11 @@ func (h *health) current() Phase {
 // stuck names the loop that has not gone round for too long, as an error.
 func (h *health) stuck(now time.Time) error {
 	for _, l := range []struct {
-		name string
-		last int64
-	}{{"capture", h.capture.Load()}, {"apply", h.apply.Load()}} {
-		if age := now.Sub(time.Unix(0, l.last)); l.last != 0 && age > stuckAfter {
+		name  string
+		last  int64
+		limit time.Duration
+	}{{"capture", h.capture.Load(), captureStuckAfter}, {"apply", h.apply.Load(), applyStuckAfter}} {
+		if age := now.Sub(time.Unix(0, l.last)); l.last != 0 && age > l.limit {
 			return fmt.Errorf("the %s loop has not gone round for %s", l.name, age.Round(time.Second))
 		}
 	}

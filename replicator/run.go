@@ -92,7 +92,7 @@ func (r *Replicator) once(ctx, drain context.Context) error {
 		return fmt.Errorf("finding the log's end: %w", err)
 	}
 	if seq == 0 {
-		return r.fresh(ctx, drain)
+		return r.fresh(ctx, drain, seq)
 	}
 	last, err := r.store.Read(ctx, seq)
 	if err != nil {
@@ -107,7 +107,7 @@ func (r *Replicator) once(ctx, drain context.Context) error {
 	}
 	if !live {
 		r.log.Warn("interrupted_first_load_found", zap.Uint64("batch", seq), zap.Stringer("lsn", last.End))
-		return r.fresh(ctx, drain)
+		return r.fresh(ctx, drain, seq)
 	}
 	r.log.Warn("finished_first_load_found", zap.Uint64("batch", seq), zap.Stringer("lsn", last.End))
 	for i := range last.Tables {
@@ -195,7 +195,8 @@ type first struct {
 }
 
 // fresh begins a pipeline: everything is checked before anything is changed.
-func (r *Replicator) fresh(ctx, drain context.Context) error {
+// seq is where the log ended when that was decided.
+func (r *Replicator) fresh(ctx, drain context.Context, seq uint64) error {
 	plan, err := r.src.Preflight(ctx)
 	if err != nil {
 		return unreachable(err, "check that the source is up, and host, port and sslmode in source.dsn")
@@ -206,7 +207,7 @@ func (r *Replicator) fresh(ctx, drain context.Context) error {
 	if err := r.checkWarehouse(ctx, plan.Relations()); err != nil {
 		return err
 	}
-	if err := r.clear(ctx); err != nil {
+	if err := r.clear(ctx, seq); err != nil {
 		return err
 	}
 	f, err := r.createSlot(ctx)
@@ -282,13 +283,13 @@ func (r *Replicator) checkWarehouse(ctx context.Context, rels []*change.Relation
 
 // clear removes what an earlier, unfinished start left: the slot first, for
 // dropping it fails while another walshift uses it.
-func (r *Replicator) clear(ctx context.Context) error {
-	slot, ok, err := r.src.InspectSlot(ctx)
+func (r *Replicator) clear(ctx context.Context, seq uint64) error {
+	ok, err := r.abandoned(ctx, seq)
 	if err != nil {
 		return err
 	}
 	if ok {
-		r.log.Warn("dropping_slot_of_unfinished_start", zap.String("slot", slot.Name))
+		r.log.Warn("dropping_slot_of_unfinished_start")
 		if err := r.src.DropSlot(ctx); err != nil {
 			return err
 		}
@@ -301,6 +302,42 @@ func (r *Replicator) clear(ctx context.Context) error {
 		r.log.Warn("deleted_objects_of_unfinished_start", zap.Int64("objects", n))
 	}
 	return nil
+}
+
+// abandonedAfter is how long a slot may stay in use before it is believed to
+// have an owner: the server needs a moment to notice that one was killed.
+const abandonedAfter = 30 * time.Second
+
+// abandoned reports whether there is a slot to be dropped. It refuses when
+// another walshift is at its first load: its slot stays in use, or the log
+// grows. To drop the one and delete the other would end both pipelines.
+func (r *Replicator) abandoned(ctx context.Context, seq uint64) (bool, error) {
+	f := &change.Fault{
+		Scope: change.ScopeFatal, Op: "starting the first load", Seq: seq,
+		Err:    errors.New("another walshift is loading this pipeline"),
+		Remedy: "let it go on, or stop it and start again; nothing has been changed",
+	}
+	for end := time.Now().Add(abandonedAfter); ; {
+		slot, ok, err := r.src.InspectSlot(ctx)
+		if err != nil {
+			return false, err
+		}
+		now, err := r.store.Last(ctx)
+		switch {
+		case err != nil:
+			return false, fmt.Errorf("finding the log's end: %w", err)
+		case now != seq:
+			return false, f
+		case !ok || slot.ActivePID == 0:
+			return ok, nil
+		case time.Now().After(end):
+			f.Err = fmt.Errorf("%w: process %d of the source has the slot %s in use", f.Err, slot.ActivePID, slot.Name)
+			return false, f
+		}
+		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+			return false, err
+		}
+	}
 }
 
 // createSlot makes the slot and takes over its snapshot. The slot's session is

@@ -37,6 +37,7 @@ func (c *capturer) run(ctx, drain context.Context) error {
 	b := newBackoff()
 	for {
 		started := time.Now()
+		c.shared.health.captured() // being without the source is not being stuck
 		err := c.session(ctx, drain)
 		draining := over(drain)
 		switch {
@@ -53,6 +54,7 @@ func (c *capturer) run(ctx, drain context.Context) error {
 		if time.Since(started) > time.Minute {
 			b.reset()
 		}
+		c.shared.health.captured() // the loop goes round, whoever is away
 		d := b.delay()
 		c.log.Warn("capture_reconnecting", zap.Duration("in", d), zap.Error(err))
 		pause(ctx, drain, d)
@@ -125,7 +127,7 @@ func (c *capturer) stream(ctx, drain context.Context, stream *source.Stream, at 
 	defer catalog.Close(context.WithoutCancel(ctx))
 	works := make(chan work, 1)
 	replies := make(chan struct{}, 1)
-	folder := fold.New(fold.Config{})
+	folder := fold.New(fold.Config{IdleBytes: c.cfg.Batch.SegmentBytes / 2})
 	recv := &receiver{
 		cfg: c.cfg.Batch, log: c.log, shared: c.shared, stream: stream, lookup: catalog,
 		dec: pgoutput.New(protoVersion(stream.Identity)), folder: folder, out: works, reply: replies,

@@ -60,6 +60,6 @@ func newRoot() *cobra.Command {
 	var file string
 	root.PersistentFlags().StringVarP(&file, "config", "c", "",
 		"configuration file (default $WALSHIFT_CONFIG, then "+defaultConfigPath+")")
-	root.AddCommand(newRunCommand(&file), newStatusCommand(&file), newWaitCommand(&file), newVersionCommand())
+	root.AddCommand(newRunCommand(&file), newStatusCommand(&file), newWaitCommand(&file), newTeardownCommand(&file), newVersionCommand())
 	return root
 }

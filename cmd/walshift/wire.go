@@ -28,8 +28,14 @@ func (c *fileConfig) source() source.Config {
 func (c *fileConfig) stage() stage.Config {
 	return stage.Config{
 		URL: c.Log.URL, Pipeline: c.Pipeline, Region: c.Log.Region, Endpoint: c.Log.Endpoint, KMSKey: c.Log.KMSKey,
-		Compression: c.Log.Compression, FileBytes: int64(min(c.Snapshot.FileBytes, stage.DefaultFileBytes)),
+		Compression: c.Log.Compression, FileBytes: c.fileBytes(),
 	}.WithDefaults()
+}
+
+// fileBytes is the compressed size of data files: each writer holds about twice
+// that, so it must stay small beside the memory limit.
+func (c *fileConfig) fileBytes() int64 {
+	return max(1<<20, min(int64(c.Snapshot.FileBytes), stage.DefaultFileBytes, int64(c.Limits.Memory)/16))
 }
 
 func (c *fileConfig) warehouse() redshift.Config {
@@ -55,11 +61,12 @@ func (c *fileConfig) replicator() replicator.Config {
 
 // parts are the opened parts of a daemon.
 type parts struct {
-	source *source.Server
-	log    *stage.Log
-	store  replicator.Log
-	house  replicator.Warehouse
-	close  func()
+	source    *source.Server
+	log       *stage.Log
+	warehouse *redshift.Warehouse
+	store     replicator.Log
+	house     replicator.Warehouse
+	close     func()
 }
 
 // open joins source, log and warehouse. It connects to S3 only: source and
@@ -79,7 +86,7 @@ func (c *fileConfig) open(ctx context.Context, log *zap.Logger) (*parts, error) 
 		return nil, err
 	}
 	return &parts{
-		source: src, log: store, store: &logAdapter{store}, house: &houseAdapter{wh},
+		source: src, log: store, warehouse: wh, store: &logAdapter{store}, house: &houseAdapter{wh},
 		close: func() {
 			wh.Close(context.WithoutCancel(ctx))
 			store.Close()

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -141,12 +142,8 @@ func refused(t *testing.T, w *world.World, r *refusal) {
 	}
 	before := everything(t, w)
 	usual := w.Sections
-	w.Sections = map[string]string{}
-	for _, from := range []map[string]string{usual, r.sections} {
-		for k, v := range from {
-			w.Sections[k] = v
-		}
-	}
+	w.Sections = maps.Clone(usual)
+	maps.Copy(w.Sections, r.sections)
 	defer func() { w.Sections = usual }()
 	started := time.Now()
 	d := startDaemon(t, w, r.env...)
@@ -208,6 +205,8 @@ func execOn(t *testing.T, dsn string, statements ...string) {
 
 // TestFirstStartRefusals: whatever is wrong at the very first start, walshift
 // says so at once and changes nothing; when it is right, the start succeeds.
+//
+//nolint:tparallel // the cases share one world, one after the other
 func TestFirstStartRefusals(t *testing.T) {
 	t.Parallel()
 	w := plainWorld(t, world.Config{DDL: `CREATE TABLE single (k text PRIMARY KEY); INSERT INTO single VALUES ('a')`})

@@ -71,6 +71,7 @@ func killAt(t *testing.T, w *world.World, seam change.Seam, pass int) {
 // killFirstLoad interrupts the first load of a pipeline of its own; the next
 // start must begin it anew, and say so.
 func killFirstLoad(t *testing.T, w *world.World, seam change.Seam, i int) {
+	t.Helper()
 	name := fmt.Sprintf("load%d", i)
 	w.Sections["pipeline"] = name
 	w.Sections["source"] = fmt.Sprintf("{dsn: %q, publication: {name: %q}}", w.Source.ReplicatorDSN(), w.Source.Publication)
@@ -90,14 +91,14 @@ func killFirstLoad(t *testing.T, w *world.World, seam change.Seam, i int) {
 		t.Fatal(err)
 	}
 	compareIn(t, w, name, loadTables())
-	said := "interrupted_first_load_found"
-	switch seam {
-	case change.SeamSlotBeforeCreate: // nothing had been made
-		said = "slot_created"
-	case change.SeamSlotCreated, change.SeamKeeperOpen: // the log had not begun
-		said = "dropping_slot_of_unfinished_start"
-	case change.SeamGoLiveCommitted: // only the log did not know that it was complete
-		said = "finished_first_load_found"
+	said, ok := map[change.Seam]string{
+		change.SeamSlotBeforeCreate: "slot_created", // nothing had been made
+		change.SeamSlotCreated:      "dropping_slot_of_unfinished_start",
+		change.SeamKeeperOpen:       "dropping_slot_of_unfinished_start", // the log had not begun
+		change.SeamGoLiveCommitted:  "finished_first_load_found",         // only the log did not know
+	}[seam]
+	if !ok {
+		said = "interrupted_first_load_found"
 	}
 	if !strings.Contains(d.Log(), said) {
 		t.Errorf("after a kill at %s the log does not say %s:\n%s", seam, said, d.LogTail(40))
@@ -110,6 +111,7 @@ func killFirstLoad(t *testing.T, w *world.World, seam change.Seam, i int) {
 
 // killRunning kills at each seam in turn, with a run to recover after each.
 func killRunning(t *testing.T, w *world.World, seams []change.Seam) {
+	t.Helper()
 	d := streaming(t, w)
 	d.Kill()
 	l := startWriter(t, w, 1)

@@ -27,7 +27,6 @@ func TestSecretsAndValuesStayInside(t *testing.T) {
 		INSERT INTO edited SELECT * FROM keyed; INSERT INTO long SELECT * FROM keyed; INSERT INTO changed SELECT * FROM keyed;
 		INSERT INTO dropped SELECT * FROM keyed; INSERT INTO doubled SELECT * FROM keyed;`})
 	d := streaming(t, w)
-	columns := map[string]string{"keyed": "k, v, n::numeric(38,9), d"}
 	var seen []string
 	look := func(d *world.Daemon) {
 		seen = append(seen, d.Log())
@@ -92,8 +91,11 @@ func TestSecretsAndValuesStayInside(t *testing.T) {
 	look(d)
 	d.Kill()
 	seen = append(seen, d.Log())
-	if _, err := w.SourceSide().Rows(t.Context(), "SELECT "+columns["keyed"]+" FROM keyed"); err != nil {
-		t.Error(err)
+	all := strings.Join(seen, "\n")
+	for _, shown := range []string{"public.long", "walshift_build_info", `"applied_lsn"`, "run\x00-c", "connection refused", "is NaN"} {
+		if !strings.Contains(all, shown) {
+			t.Errorf("nothing says %q: has everything been looked at?", shown)
+		}
 	}
 	for _, secret := range append(secrets(w), canary, "another-pw", w.S3.SecretKey()) {
 		for _, text := range seen {

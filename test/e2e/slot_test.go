@@ -16,6 +16,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/walshift/walshift/test/cluster"
+	"github.com/walshift/walshift/test/redshift"
 	"github.com/walshift/walshift/test/world"
 )
 
@@ -272,6 +273,38 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 		diff, err := w.Compare(t.Context(), "single", "k")
 		return err == nil && diff == ""
 	})
+}
+
+// TestSecondDaemonDuringFirstLoad: a second daemon takes the first one's
+// unfinished load for nobody's, unless it looks closely: it must neither drop
+// the slot nor delete the log.
+func TestSecondDaemonDuringFirstLoad(t *testing.T) {
+	t.Parallel()
+	w := plainWorld(t, world.Config{DDL: mainDDL, Standin: func(c *redshift.Config) {
+		c.Profile.Copy, c.Profile.Commit = 2*time.Second, time.Second
+	}})
+	d1 := startDaemon(t, w)
+	t.Cleanup(d1.Kill)
+	if err := d1.Until(within(t, 60*time.Second), "it loads", func(s world.Status) bool { return s.Phase == "loading" }); err != nil {
+		t.Fatal(err)
+	}
+	until(t, 30*time.Second, "the first has the slot", func() bool { return strings.Contains(d1.Log(), "capture_started") })
+	usual := w.Sections
+	w.Sections = map[string]string{"http": `{listen: ""}`}
+	d2 := startDaemon(t, w)
+	w.Sections = usual
+	ctx := within(t, 60*time.Second)
+	if err := d2.Wait(ctx); ctx.Err() != nil || d2.ExitCode() != 1 {
+		t.Fatalf("the second daemon did not refuse: %v\n%s", err, d2.LogTail(20))
+	}
+	if text := d2.Log(); !strings.Contains(text, "another walshift is loading this pipeline") || !strings.Contains(text, "nothing has been changed") {
+		t.Errorf("the second daemon's error: %s", text)
+	}
+	if err := d1.UntilStreaming(within(t, 60*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, w, `UPDATE items SET name = 'still here'`)
+	identical(t, w, mainTables())
 }
 
 // until waits for a condition.

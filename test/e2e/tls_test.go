@@ -13,6 +13,8 @@ import (
 // TestTLSVerifyFull: both sides by TLS with the servers' certificates checked;
 // a certificate of another authority or for another name is refused before
 // anything is changed.
+//
+//nolint:tparallel // the cases share one world, one after the other
 func TestTLSVerifyFull(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Config{TLS: true, DDL: mainDDL})

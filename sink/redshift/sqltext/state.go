@@ -129,6 +129,11 @@ func CreateFreshness(pipelines []string) (string, error) {
 	return w.done()
 }
 
+// DropFreshness returns the DROP of the view, for a pipeline that goes.
+func DropFreshness() (string, error) {
+	return new(writer).raw("DROP VIEW IF EXISTS ").name(Name{Schema, "freshness"}).done()
+}
+
 // LockFence returns the statement that must come first in each transaction
 // that writes: a lock taken after the snapshot does not keep error 1023 away.
 func LockFence(pipeline string) (string, error) {
