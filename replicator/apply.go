@@ -56,7 +56,6 @@ func (a *applier) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		a.shared.health.waits()
 		a.house.Reset(ctx)
 		if change.ScopeOf(err) == change.ScopeFatal {
 			return err
@@ -78,7 +77,6 @@ func (a *applier) run(ctx context.Context) error {
 
 // session arrives at the warehouse and applies until something fails.
 func (a *applier) session(ctx context.Context, b *backoff) error {
-	a.shared.health.waits()
 	st, err := a.house.Arrive(ctx, a.epoch)
 	if err != nil {
 		return fmt.Errorf("arriving at the warehouse: %w", err)
@@ -114,7 +112,6 @@ func (a *applier) session(ctx context.Context, b *backoff) error {
 			}
 			continue
 		}
-		a.shared.health.waits()
 		if err := a.apply(ctx, run); err != nil {
 			return err
 		}

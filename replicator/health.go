@@ -38,9 +38,6 @@ type health struct {
 
 func (h *health) captured()     { h.capture.Store(time.Now().UnixNano()) }
 func (h *health) applied()      { h.apply.Store(time.Now().UnixNano()) }
-// waits notes that apply waits for the warehouse, which may be away, or at work
-// on one statement, for longer than a loop may show no sign of life.
-func (h *health) waits()        { h.apply.Store(0) }
 func (h *health) enter(p Phase) { h.phase.Store(&p) }
 
 func (h *health) park(err error) {

@@ -54,7 +54,6 @@ func (c *capturer) run(ctx, drain context.Context) error {
 		if time.Since(started) > time.Minute {
 			b.reset()
 		}
-		c.shared.health.captured() // the loop goes round, whoever is away
 		d := b.delay()
 		c.log.Warn("capture_reconnecting", zap.Duration("in", d), zap.Error(err))
 		pause(ctx, drain, d)
