@@ -57,6 +57,10 @@ demo: runtime ## Replicate a live pgbench database and compare both sides
 bench: runtime ## Measure the drain of a backlog against pg_recvlogical
 	@go run ./test/bench
 
+.PHONY: test-big
+test-big: runtime ## The tests that are too big for test: a million objects in the log
+	WALSHIFT_OBJECTS=1000000 go test -count=1 -timeout 2h -v -run '^TestLastAmongManyObjects$$' ./sink/stage
+
 .PHONY: kills
 kills: runtime ## Kill the daemon at N (20) random moments under load and compare
 	WALSHIFT_KILLS=$(N) go test -count=1 -timeout 4h -v -run '^TestRandomKills$$' ./test/e2e

@@ -3,8 +3,16 @@ package stage_test
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/walshift/walshift/replicator/change"
 	"github.com/walshift/walshift/sink/stage"
@@ -133,5 +141,70 @@ func TestWrongKeys(t *testing.T) {
 	var f *change.Fault
 	if !errors.As(err, &f) || f.Scope != change.ScopeLoop || f.Remedy == "" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLastAmongManyObjects: finding the log's end on the real server stays
+// below 70 requests whatever the number of objects, which are written into the
+// server's folder. WALSHIFT_OBJECTS sets their number; `make test-big` takes a
+// million.
+func TestLastAmongManyObjects(t *testing.T) {
+	t.Parallel()
+	objects := 20_000
+	if s := os.Getenv("WALSHIFT_OBJECTS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = n
+	}
+	server := cluster.RunS3(t, cluster.S3Config{})
+	if err := server.CreateBucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	// Half of them manifests, with holes; half data files.
+	dir := filepath.Join(server.Dir(), bucket, "pre", "shop")
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var last uint64
+	for i := range objects / 2 {
+		last = uint64(i)*3 + 1
+		name := filepath.Join(dir, "log", fmt.Sprintf("%020d.json", last))
+		if err := os.WriteFile(name, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		folder := filepath.Join(dir, "data", fmt.Sprintf("%020d-0123456789abcdef", last))
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, "0000-insert-00.csv.zst"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var requests atomic.Int64
+	target, err := url.Parse(server.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		requests.Add(1)
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // the signature covers it
+	}}
+	front := httptest.NewServer(proxy)
+	defer front.Close()
+	l := open(t, stage.Config{
+		URL: "s3://" + bucket + "/pre", Pipeline: "shop", Region: server.Region(), Endpoint: front.URL,
+		AccessKeyID: server.AccessKey(), SecretAccessKey: server.SecretKey(), Timeout: 5 * time.Minute,
+	})
+	got, err := l.Last(t.Context())
+	if err != nil || got != last {
+		t.Errorf("last %d, %v; want %d", got, err, last)
+	}
+	if n := requests.Load(); n > 70 {
+		t.Errorf("opening the log and finding its end took %d requests among %d objects", n, objects)
+	} else {
+		t.Logf("%d requests among %d objects", n, objects)
 	}
 }
