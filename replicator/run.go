@@ -122,7 +122,8 @@ func (r *Replicator) once(ctx, drain context.Context) error {
 func (r *Replicator) wentLive(ctx context.Context, last *change.Manifest) (bool, error) {
 	st, err := r.house.Peek(ctx)
 	if err != nil {
-		return false, fmt.Errorf("connecting to the warehouse: %w", err)
+		return false, fmt.Errorf("looking how far the first load came: connecting to the warehouse: %w "+
+			"(remedy: start again when redshift.dsn can be reached; nothing has been changed)", err)
 	}
 	x := make(map[uint32]pglogrepl.LSN, len(st.Tables))
 	live := 0

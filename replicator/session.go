@@ -17,6 +17,10 @@ import (
 	"github.com/walshift/walshift/replicator/source"
 )
 
+// ErrIdentityChanged reports a source that is not the one that the log was
+// written from.
+var ErrIdentityChanged = errors.New("the source is another server")
+
 // capturer owns capture over all its sessions: a session is one replication
 // connection with the receiver, the stager and the feedback that belong to it.
 type capturer struct {
@@ -213,7 +217,7 @@ func (c *capturer) checkSlot(ctx context.Context, last *change.Manifest) error {
 	if id.SystemID != last.SystemID {
 		return &change.Fault{
 			Scope: change.ScopeFatal, Op: "connecting to the source",
-			Err:    fmt.Errorf("system identifier is %s, the log belongs to %s", id.SystemID, last.SystemID),
+			Err:    fmt.Errorf("%w: system identifier is %s, the log belongs to %s", ErrIdentityChanged, id.SystemID, last.SystemID),
 			Remedy: "point source.dsn at the server that this pipeline was loaded from, or run `walshift teardown` and start afresh",
 		}
 	}

@@ -44,7 +44,7 @@ func newRunCommand(file *string) *cobra.Command {
 }
 
 func exitCodeOf(err error) int {
-	if errors.Is(err, checkpoint.ErrSuperseded) {
+	if errors.Is(err, checkpoint.ErrSuperseded) || errors.Is(err, replicator.ErrIdentityChanged) {
 		return exitIdentity
 	}
 	if _, ok := errors.AsType[*change.TakenError](err); ok {
