@@ -316,6 +316,13 @@ func TestSourceRestart(t *testing.T) {
 	l := startWriter(t, w, 3, func(l *writer) { l.hardy = true })
 	for i, end := range []func(){w.PG.Kill, w.PG.Halt, w.PG.Kill} {
 		l.until(t, 50)
+		// Two outages within one back-off would be one to the daemon.
+		err := d.Until(within(t, 60*time.Second), "capture runs", func(world.Status) bool {
+			return strings.Count(d.Log(), `"capture_started"`) > i
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		end()
 		if err := w.PG.Restart(t.Context()); err != nil {
 			t.Fatalf("restart %d: %v", i, err)
