@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/walshift/walshift/replicator/source"
 	"github.com/walshift/walshift/sink/redshift"
 )
 
@@ -62,16 +63,15 @@ func teardown(cmd *cobra.Command, c fileConfig, f teardownFlags) error {
 		return err
 	}
 	ctx := cmd.Context()
-	p, err := c.open(ctx, zap.NewNop())
+	src, err := source.New(c.source()) // alone: freeing the source must not depend on S3
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	if _, ok, err := p.source.InspectSlot(ctx); err != nil {
+	if _, ok, err := src.InspectSlot(ctx); err != nil {
 		return err
 	} else if !ok {
 		say("there is no slot %s", c.Source.Slot)
-	} else if err := p.source.DropSlot(ctx); err != nil {
+	} else if err := src.DropSlot(ctx); err != nil {
 		return err
 	} else {
 		say("dropped slot %s", c.Source.Slot)
@@ -79,6 +79,11 @@ func teardown(cmd *cobra.Command, c fileConfig, f teardownFlags) error {
 	if f.sourceOnly {
 		return nil
 	}
+	p, err := c.open(ctx, zap.NewNop())
+	if err != nil {
+		return err
+	}
+	defer p.close()
 	return removeRest(ctx, p, f, say)
 }
 

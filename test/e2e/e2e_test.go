@@ -22,16 +22,7 @@ func TestMain(m *testing.M) {
 func newWorld(t *testing.T, cfg world.Config) *world.World {
 	t.Helper()
 	cfg.Race = true
-	w, err := world.Start(t.Context(), cfg)
-	t.Cleanup(func() {
-		if err := w.Stop(); err != nil {
-			t.Errorf("stopping the world: %v", err)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return plainWorld(t, cfg)
 }
 
 // within bounds a step of a test.
