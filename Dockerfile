@@ -1,24 +1,35 @@
 # docker build --build-arg VERSION="$(git describe --tags --always)" -t walshift .
-FROM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=${VERSION}" \
+ARG TARGETOS=linux
+ARG TARGETARCH=amd64
+RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
+    go build -buildvcs=false -trimpath -ldflags "-s -w -X main.version=${VERSION}" \
       -o /image/walshift ./cmd/walshift \
- && mkdir -p /image/etc/ssl/certs /image/etc/walshift /image/lib/walshift \
+ && mkdir -p /image/etc/ssl/certs /image/etc/walshift \
  && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
- && echo 'walshift:x:65532:65532:walshift:/var/lib/walshift:/sbin/nologin' >/image/etc/passwd \
+ && echo 'walshift:x:65532:65532:walshift:/home/walshift:/sbin/nologin' >/image/etc/passwd \
  && echo 'walshift:x:65532:' >/image/etc/group
 
-# No shell, no package manager: the daemon, whom to trust, and who it is.
+# The daemon, whom to trust, and who it is. No shell, no package manager, and
+# no place to write to: it needs none, so run it with a read-only root.
 FROM scratch
-COPY --from=build /image/etc/ /etc/
-COPY --from=build /image/walshift /walshift
-# The spool, below a parent so that the folder itself changes hands too.
-COPY --from=build --chown=65532:65532 /image/lib/ /var/lib/
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="walshift" \
+      org.opencontainers.image.description="Keeps Amazon Redshift an exact, fresh copy of a PostgreSQL database" \
+      org.opencontainers.image.source="https://github.com/walshift/walshift" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=build /image/ /
 USER 65532:65532
 EXPOSE 9465
+STOPSIGNAL SIGTERM
+# Unhealthy when a loop hangs, never because PostgreSQL, S3 or Redshift is away.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+  CMD ["/walshift", "status", "--probe"]
 ENTRYPOINT ["/walshift"]
 CMD ["run"]

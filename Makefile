@@ -20,7 +20,7 @@ CHANGES  ?= 2000000
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/walshift, a static binary
@@ -28,10 +28,34 @@ build: ## Build bin/walshift, a static binary
 
 # The grammar package wraps a generated parser of a million lines: building it
 # with the race detector takes minutes, and there is nothing concurrent in it.
+# test/statements uses it too, and comes last: it holds the lists of statements
+# against those that the servers of all other tests were sent. What was
+# collected stays in the cache for make statements.
+STATEMENTS := $(WALSHIFT_CACHE)/statements
+
 .PHONY: test
 test: runtime ## Run all tests, unit and end to end, with the race detector
-	go test -timeout 20m ./test/redshift/grammar
-	go test -race -timeout 20m $$(go list ./... | grep -v /test/redshift/grammar)
+	@collected=$$(mktemp -d); \
+	trap 'rm -rf "$(STATEMENTS)"; mkdir -p "$(WALSHIFT_CACHE)"; mv "$$collected" "$(STATEMENTS)"' EXIT; \
+	export WALSHIFT_STATEMENTS=$$collected; \
+	go test -timeout 20m ./test/redshift/grammar; \
+	go test -race -timeout 20m $$(go list ./... | grep -Ev '/test/(redshift/grammar|statements)$$'); \
+	WALSHIFT_COLLECTED=$$collected go test -timeout 20m ./test/statements
+
+.PHONY: statements
+statements: ## Bring docs/statements-*.md up to the last run of test (PRUNE=1 removes what it hasn't sent)
+	go run ./test/statements/update -from "$(STATEMENTS)" $(if $(PRUNE),-prune)
+
+# Variables given to make reach the program by its environment, so that no
+# command line but make's own holds the password.
+.PHONY: live-redshift
+live-redshift: runtime ## Run the conformance cases and the main job on a real cluster: DSN= BUCKET= IAM_ROLE= (REGION= ENDPOINT=)
+	@mkdir -p bin
+	@go run ./test/live -report bin/live-redshift.md
+
+.PHONY: generate
+generate: ## Write what comes from the code: README's table of keys, the sample configuration
+	go test -count=1 ./cmd/walshift -run '^TestGenerated$$' -update
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
@@ -56,6 +80,19 @@ demo: runtime ## Replicate a live pgbench database and compare both sides
 .PHONY: bench
 bench: runtime ## Measure the drain of a backlog against pg_recvlogical
 	@go run ./test/bench
+
+# The stand-in's own server stays what runtime installed: it needs 15 or later.
+MAJORS  ?= 13 14 16 17 18
+SERVERS := $(if $(filter 0,$(shell id -u)),/var/cache/walshift,$(WALSHIFT_CACHE))/postgres
+.PHONY: test-all
+test-all: runtime ## Run the tests of the source side and end to end on PostgreSQL 13, 14, 16, 17 and 18 (MAJORS=, RUN=)
+	@test/install.sh postgres $(MAJORS)
+	@for major in $(MAJORS); do \
+		bin=$(SERVERS)/$$major/bin; \
+		echo "PostgreSQL $$major"; \
+		WALSHIFT_PG_BIN=$$bin go test -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') ./replicator/source ./replicator/fold ./replicator/pgoutput; \
+		WALSHIFT_SOURCE_PG_BIN=$$bin go test -count=1 -timeout 60m $(if $(RUN),-run '$(RUN)') ./test/e2e; \
+	done
 
 .PHONY: test-big
 test-big: runtime ## The tests that are too big for test: a million objects in the log

@@ -160,9 +160,15 @@ func TestLagIsTheOldestCommitNotApplied(t *testing.T) {
 	must(t, p.Receive(210, time.Unix(11, 0)))
 	p.Seal(2)
 	must(t, p.Receive(300, time.Unix(12, 0)))
+	if got := p.Read().OldestUnstaged; !got.Equal(time.Unix(10, 0)) {
+		t.Errorf("oldest unstaged %s, want the sealed batch's first commit", got)
+	}
 	must(t, p.Stage(2, 210))
 	if got := p.Read().OldestPending; !got.Equal(time.Unix(10, 0)) {
 		t.Errorf("oldest pending %s, want the first commit", got)
+	}
+	if got := p.Read().OldestUnstaged; !got.Equal(time.Unix(12, 0)) {
+		t.Errorf("oldest unstaged %s, want the open batch's first commit", got)
 	}
 	must(t, p.Apply(2, 210))
 	if got := p.Read().OldestPending; !got.Equal(time.Unix(12, 0)) {

@@ -23,6 +23,7 @@
 // missed update means.
 //
 // A table goes loading → loaded → catching-up → live; stopped can be reached
-// from each of them, and is left only by loading again. A table becomes live
+// from each of them, and is left only by loading again or, where every batch that it
+// missed is applied to it in one transaction, by [Table.Resume]. A table becomes live
 // only when its own position equals the common applied LSN and is ≥ its X.
 package checkpoint

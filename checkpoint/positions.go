@@ -20,6 +20,8 @@ type Snapshot struct {
 	// OldestPending is the commit time of the oldest transaction that has
 	// been received and not applied; zero when there is none.
 	OldestPending time.Time
+	// OldestUnstaged is the same of those received and not staged.
+	OldestUnstaged time.Time
 	// Transactions counts transactions received since the start; the other
 	// two those staged and applied.
 	TransactionsCaptured, TransactionsStaged, TransactionsApplied int64
@@ -60,11 +62,15 @@ func (p *Positions) Read() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.now
-	s.OldestPending = p.open.first
-	for i := range p.pending {
-		if !p.pending[i].first.IsZero() {
-			s.OldestPending = p.pending[i].first
-			break
+	s.OldestPending, s.OldestUnstaged = p.open.first, p.open.first
+	for i := len(p.pending) - 1; i >= 0; i-- {
+		b := &p.pending[i]
+		if b.first.IsZero() {
+			continue
+		}
+		s.OldestPending = b.first
+		if b.seq > p.now.StagedSeq {
+			s.OldestUnstaged = b.first
 		}
 	}
 	return s

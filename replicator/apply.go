@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -41,6 +42,8 @@ type applier struct {
 	lsn    pglogrepl.LSN
 	// states are the tables' states as the warehouse has them.
 	states map[uint32]checkpoint.State
+	// needs are the first batches that stopped tables have missed.
+	needs missing
 	// collected is when the log was last looked through for old objects.
 	collected time.Time
 }
@@ -52,24 +55,31 @@ func (a *applier) run(ctx context.Context) error {
 	b := newBackoff()
 	for {
 		a.shared.health.applied() // being without the warehouse is not being stuck
+		if err := a.awaitOpen(ctx); err != nil {
+			return err
+		}
 		err := a.session(ctx, b)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		a.house.Reset(ctx)
+		if errors.Is(err, errHeld) {
+			continue
+		}
 		if change.ScopeOf(err) == change.ScopeFatal {
 			return err
 		}
 		d := b.delay()
 		if !retryable(err) {
 			d = a.cfg.ParkedRetry
-			a.shared.health.park(err)
+			a.shared.park(err)
 			a.log.Error("apply_parked", zap.Duration("retry_in", d), zap.Error(err))
 		} else {
 			a.log.Warn("apply_retrying", zap.Duration("in", d), zap.Error(err))
 		}
 		a.shared.metrics.applyErrors.Inc()
-		if err := sleep(ctx, d); err != nil {
+		a.shared.retrying(PartApply, err, d)
+		if err := a.shared.gate.sleep(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -83,52 +93,73 @@ func (a *applier) session(ctx context.Context, b *backoff) error {
 	}
 	if !st.Known {
 		return &change.Fault{
-			Scope: change.ScopeLoop, Op: "arriving at the warehouse",
+			Scope: change.ScopeLoop, Code: change.CodeWarehouseState, Op: "arriving at the warehouse",
 			Err:    errors.New("it has no state of this pipeline, though the log does"),
 			Remedy: "restore schema walshift on the warehouse, or run `walshift teardown` and start afresh",
 		}
 	}
 	if st.Seq < a.stored {
 		return &change.Fault{
-			Scope: change.ScopeLoop, Op: "arriving at the warehouse", Seq: st.Seq,
+			Scope: change.ScopeLoop, Code: change.CodeWarehouseState, Op: "arriving at the warehouse", Seq: st.Seq,
 			Err:    fmt.Errorf("its fence is at batch %d, this process had brought it to %d", st.Seq, a.stored),
 			Remedy: "the warehouse was restored to an earlier time: run `walshift teardown` and start afresh",
 		}
 	}
 	a.arrived(st)
+	open, err := a.house.OpenIncidents(ctx)
+	if err != nil {
+		return fmt.Errorf("counting incidents: %w", err)
+	}
+	a.shared.health.setIncidents(int(open))
 	change.Reach(change.SeamArrived)
 	a.log.Info("apply_started", zap.Uint64("batch", a.seq), zap.Stringer("lsn", a.lsn))
 	for {
-		moved := a.shared.pos.Changed()
+		moved, asked := a.shared.pos.Changed(), a.shared.gate.changed.next()
+		if a.shared.gate.hold(time.Now()) != nil {
+			return errHeld
+		}
+		if err := a.retryStopped(ctx); err != nil {
+			return err
+		}
 		run, err := a.gather(ctx)
 		if err != nil {
 			return err
 		}
 		a.shared.health.applied()
 		a.collect(ctx)
-		if len(run) == 0 {
-			if err := a.wait(ctx, moved); err != nil {
+		if len(run) == 0 { // the warehouse answers, and there is nothing that it could refuse
+			a.shared.health.unpark()
+			a.shared.health.served(PartApply)
+			if err := a.wait(ctx, moved, asked); err != nil {
 				return err
 			}
 			continue
 		}
-		if err := a.apply(ctx, run); err != nil {
+		if !a.shared.gate.enter() {
+			return errHeld
+		}
+		err = a.apply(ctx, run)
+		a.shared.gate.leave()
+		if err != nil {
 			return err
 		}
 		b.reset()
 		a.shared.health.unpark()
+		a.shared.health.served(PartApply)
 	}
 }
 
-// wait sleeps until a position moved; it wakes at least twice a minute so
-// that the health check can tell waiting from hanging.
-func (a *applier) wait(ctx context.Context, moved <-chan struct{}) error {
-	t := time.NewTimer(30 * time.Second)
+// wait sleeps until a position moved or somebody asks for something; it wakes
+// every gateLook so that the health check can tell waiting from hanging, and a
+// window is found closed.
+func (a *applier) wait(ctx context.Context, moved, asked <-chan struct{}) error {
+	t := time.NewTimer(gateLook)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-moved:
+	case <-asked:
 	case <-t.C:
 	}
 	return nil
@@ -143,6 +174,7 @@ func (a *applier) arrived(st WarehouseState) {
 	for i := range st.Tables {
 		a.states[st.Tables[i].OID] = st.Tables[i].State
 	}
+	a.needs.learn(st.Tables)
 	a.shared.tables.setStates(st.Tables)
 	// At a start the positions know the log's end but not what is applied.
 	if p := a.shared.pos.Read(); a.lsn >= p.Applied && a.seq >= p.AppliedSeq && a.lsn <= p.Staged {
@@ -162,7 +194,7 @@ func (a *applier) gather(ctx context.Context) ([]*change.Manifest, error) {
 		m, err := a.store.Read(ctx, seq)
 		if errors.Is(err, change.ErrNoBatch) {
 			return nil, &change.Fault{
-				Scope: change.ScopeLoop, Op: "reading the log", Seq: seq, LSN: prev, Err: err,
+				Scope: change.ScopeLoop, Code: change.CodeLogGap, Op: "reading the log", Seq: seq, LSN: prev, Err: err,
 				Remedy: "a staged batch has vanished from S3: restore the object, or run `walshift teardown` and start afresh",
 			}
 		}
@@ -171,7 +203,7 @@ func (a *applier) gather(ctx context.Context) ([]*change.Manifest, error) {
 		}
 		if pglogrepl.LSN(m.Prev) != prev {
 			return nil, &change.Fault{
-				Scope: change.ScopeLoop, Op: "following the log", Seq: seq, LSN: prev,
+				Scope: change.ScopeLoop, Code: change.CodeLogForeign, Op: "following the log", Seq: seq, LSN: prev,
 				Err:    fmt.Errorf("it continues %s, the one before ends at %s", m.Prev, prev),
 				Remedy: "objects of two pipelines are mixed under one prefix, or the warehouse was restored: see status, then `walshift teardown` and a fresh start",
 			}
@@ -228,9 +260,31 @@ func (a *applier) apply(ctx context.Context, run []*change.Manifest) error {
 	}
 	a.stored = last.Seq
 	a.shared.metrics.applied(run, done, time.Since(started))
+	if err := a.countIncidents(ctx, run); err != nil {
+		return err
+	}
 	a.log.Info("batches_applied", zap.Uint64("batch", last.Seq), zap.Int("batches", len(run)),
 		zap.Stringer("lsn", last.End), zap.Int64("rows", done.Rows), zap.Duration("took", time.Since(started)))
 	return a.moved(last)
+}
+
+// countIncidents keeps the number of open incidents that status shows: anew
+// after an apply that brought some, and while any are open, for they may have
+// been acknowledged. An idle daemon does not ask.
+func (a *applier) countIncidents(ctx context.Context, run []*change.Manifest) error {
+	known := a.shared.health.incidents.Load()
+	if known == 0 && !slices.ContainsFunc(run, func(m *change.Manifest) bool { return m.Incidents() > 0 }) {
+		return nil
+	}
+	n, err := a.house.OpenIncidents(ctx)
+	if err != nil {
+		return fmt.Errorf("counting incidents: %w", err)
+	}
+	if n > known {
+		a.log.Warn("incidents_recorded", zap.Int64("open", n))
+	}
+	a.shared.health.setIncidents(int(n))
+	return nil
 }
 
 func manifestsEmpty(run []*change.Manifest) bool {
@@ -245,7 +299,7 @@ func manifestsEmpty(run []*change.Manifest) bool {
 func (a *applier) moved(last *change.Manifest) error {
 	a.seq, a.lsn = last.Seq, pglogrepl.LSN(last.End)
 	if err := a.shared.pos.Apply(a.seq, a.lsn); err != nil {
-		return &change.Fault{Scope: change.ScopeFatal, Op: "applying", Seq: last.Seq, Err: err, Remedy: "report this"}
+		return &change.Fault{Scope: change.ScopeFatal, Code: change.CodeInternal, Op: "applying", Seq: last.Seq, Err: err, Remedy: "report this"}
 	}
 	change.Reach(change.SeamAppliedNoted)
 	return nil
@@ -270,6 +324,7 @@ func (a *applier) stop(ctx context.Context, oid uint32, reason string) error {
 		return fmt.Errorf("marking a table as stopped: %w", err)
 	}
 	a.states[oid] = checkpoint.Stopped
+	a.needs.set(oid, a.stored+1)
 	a.shared.tables.setStopped(oid, reason)
 	name := ""
 	if t := a.shared.tables.get(oid); t != nil {

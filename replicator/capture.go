@@ -172,7 +172,7 @@ func (r *receiver) handle(ctx context.Context, ev source.Event) error {
 	m, err := r.dec.Decode(ev.Data)
 	if err != nil {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: "decoding the stream", LSN: ev.WALStart, Err: err,
+			Scope: change.ScopeFatal, Code: change.CodeStream, Op: "decoding the stream", LSN: ev.WALStart, Err: err,
 			Remedy: "report this with the server's version; nothing after this LSN has been confirmed",
 		}
 	}
@@ -193,7 +193,7 @@ func (r *receiver) handle(ctx context.Context, ev source.Event) error {
 	case pgoutput.StreamStart, pgoutput.StreamStop, pgoutput.StreamCommit, pgoutput.StreamAbort:
 	}
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "reading the stream", LSN: ev.WALStart,
+		Scope: change.ScopeFatal, Code: change.CodeStream, Op: "reading the stream", LSN: ev.WALStart,
 		Err: fmt.Errorf("message %q was not asked for", byte(m.Kind)), Remedy: "report this",
 	}
 }
@@ -243,7 +243,7 @@ func (r *receiver) commit(ctx context.Context, m *pgoutput.Message) error {
 
 func (r *receiver) broken(at pglogrepl.LSN, what string) error {
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "reading the stream", LSN: at, Err: errors.New(what),
+		Scope: change.ScopeFatal, Code: change.CodeStream, Op: "reading the stream", LSN: at, Err: errors.New(what),
 		Remedy: "nothing after this LSN has been confirmed; report this with the server's version",
 	}
 }
@@ -369,6 +369,7 @@ func (r *receiver) seal(ctx context.Context, always bool) error {
 	}
 	r.stops = nil
 	r.shared.pos.Seal(b.seq)
+	r.shared.metrics.sealedBatch(b)
 	r.lastEmpty = time.Now()
 	r.openNext(end)
 	change.Reach(change.SeamBatchSealed)

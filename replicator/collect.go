@@ -39,7 +39,11 @@ func (a *applier) collect(ctx context.Context) {
 	}
 	a.collected = time.Now()
 	change.Reach(change.SeamCollectBefore)
-	n, err := a.trash.Collect(ctx, Horizon{Seq: a.stored, Retention: a.cfg.Retention})
+	horizon, err := a.horizon(ctx)
+	var n int64
+	if err == nil {
+		n, err = a.trash.Collect(ctx, Horizon{Seq: horizon, Retention: a.cfg.Retention})
+	}
 	change.Reach(change.SeamCollected)
 	switch {
 	case err != nil && ctx.Err() == nil:

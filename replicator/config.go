@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pglogrepl"
 )
 
 // Config is what the loops need to know. Durations and sizes are checked by
@@ -11,10 +13,20 @@ import (
 type Config struct {
 	Pipeline string
 	// Slot is the replication slot's name.
-	Slot     string
-	Batch    BatchConfig
-	Apply    ApplyConfig
-	Snapshot SnapshotConfig
+	Slot string
+	// Mode says how a pipeline begins; "" is ModeInitial.
+	Mode Mode
+	// StartLSN is for ModeNever: the targets hold exactly the transactions whose
+	// end LSN is at or below it.
+	StartLSN pglogrepl.LSN
+	// ManagePublication lets walshift make the publication at the first start,
+	// and drop it when nothing follows.
+	ManagePublication bool
+	// KeepTargets says that targets which exist are kept and filled anew.
+	KeepTargets bool
+	Batch       BatchConfig
+	Apply       ApplyConfig
+	Snapshot    SnapshotConfig
 	// Grace bounds an orderly shutdown.
 	Grace time.Duration
 	// MemoryLimit bounds the whole daemon's memory in bytes; the batches in
@@ -42,6 +54,8 @@ type ApplyConfig struct {
 	ParkedRetry time.Duration
 	// Retention is how long applied batches stay in the log; 0 for ever.
 	Retention time.Duration
+	// Window is when batches may be applied.
+	Window Window
 }
 
 // SnapshotConfig rules the first load.
@@ -51,7 +65,25 @@ type SnapshotConfig struct {
 	// PartBytes is the size of the page ranges that tables are read in, in
 	// bytes of table.
 	PartBytes int64
+	// RowsPerSecond bounds what all readers read together; 0: no limit.
+	RowsPerSecond int
+	// Window is when a load may begin. One that has begun is read to its end:
+	// to rest in it would hold its snapshot, and VACUUM on the source with it.
+	Window Window
 }
+
+// Mode says how a pipeline begins.
+type Mode string
+
+// The modes.
+const (
+	// ModeInitial loads all tables, then replicates.
+	ModeInitial Mode = "initial"
+	// ModeOnly loads all tables, and nothing follows: see [Replicator.LoadOnce].
+	ModeOnly Mode = "only"
+	// ModeNever takes the targets as they are at Config.StartLSN.
+	ModeNever Mode = "never"
+)
 
 // DefaultConfig returns the defaults of docs/design.md 5.
 func DefaultConfig() Config {

@@ -24,6 +24,8 @@ type loader struct {
 	src    *source.Server
 	store  SnapshotStore
 	house  Loader
+	// throttle bounds what the readers take.
+	throttle *throttle
 }
 
 // part is one range of one table's pages.
@@ -88,10 +90,7 @@ func (l *loader) run(ctx context.Context, f *first) error {
 		return nil
 	})
 	g.Go(func() error { return l.load(gctx, x, loads) })
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return retry(ctx, l.log, "making the tables live", l.house.GoLive)
+	return g.Wait()
 }
 
 // plan splits every table into parts.
@@ -171,7 +170,7 @@ func (l *loader) giveUp(ctx context.Context, t *tableLoad, why error) error {
 		return nil
 	}
 	l.shared.stopTable(t.rel.OID, why)
-	return retry(ctx, l.log, "stopping a table", func(ctx context.Context) error {
+	return l.shared.retry(ctx, PartLoad, "stopping a table", func(ctx context.Context) error {
 		return l.house.Stop(ctx, t.rel.OID, why.Error())
 	})
 }
@@ -185,13 +184,17 @@ func (l *loader) copyPart(ctx context.Context, reader *source.Reader, x pglogrep
 		return nil, err
 	}
 	var rows int64
+	step := l.throttle.step(progressEvery)
 	report := func() {
 		l.shared.tables.addLoaded(p.table.rel.OID, rows)
 		l.shared.metrics.loadedRows.Add(float64(rows))
 		rows = 0
 	}
 	_, err = reader.Read(ctx, &p.pages, func(t change.Tuple) error {
-		if rows++; rows >= progressEvery {
+		if rows++; rows >= step {
+			if err := l.throttle.take(ctx, rows); err != nil {
+				return err
+			}
 			report()
 		}
 		return out.Write(ctx, t)
@@ -229,7 +232,7 @@ func (l *loader) load(ctx context.Context, x pglogrepl.LSN, loads <-chan *tableL
 func (l *loader) loadTable(ctx context.Context, x pglogrepl.LSN, t *tableLoad) error {
 	started := time.Now()
 	var rows int64
-	err := retry(ctx, l.log, "loading a table into the warehouse", func(ctx context.Context) error {
+	err := l.shared.retry(ctx, PartLoad, "loading a table into the warehouse", func(ctx context.Context) error {
 		var err error
 		rows, err = l.house.Load(ctx, t.rel, x, t.files)
 		return err

@@ -27,6 +27,18 @@ type BatchReader interface {
 	// Read returns a manifest; the error wraps change.ErrNoBatch if there is
 	// none of that number.
 	Read(ctx context.Context, seq uint64) (*change.Manifest, error)
+	// First returns the lowest seq in the log, 0 if it is empty.
+	First(ctx context.Context) (uint64, error)
+}
+
+// ControlStore keeps small objects beside the log.
+type ControlStore interface {
+	// ReadControl returns an object's content, nil if there is none.
+	ReadControl(ctx context.Context, name string) ([]byte, error)
+	// WriteControl creates or replaces an object.
+	WriteControl(ctx context.Context, name string, body []byte) error
+	// RemoveControl deletes an object; one that is not there is fine.
+	RemoveControl(ctx context.Context, name string) error
 }
 
 // SnapshotFile receives the rows of one part of a table's snapshot.
@@ -42,8 +54,8 @@ type SnapshotFile interface {
 type SnapshotStore interface {
 	// SnapshotFile returns a writer for one part of a table's snapshot at x.
 	SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string, part int) (SnapshotFile, error)
-	// Reset deletes every object of the pipeline but the kept originals, and
-	// returns their number.
+	// Reset deletes every object of the pipeline but the kept originals and
+	// what operators asked for, and returns their number.
 	Reset(ctx context.Context) (int64, error)
 }
 
@@ -53,6 +65,9 @@ type Log interface {
 	BatchReader
 	SnapshotStore
 	Collector
+	ControlStore
+	// Ping returns an error when the log can't be reached.
+	Ping(ctx context.Context) error
 }
 
 // WarehouseState is what the warehouse remembers of the pipeline.
@@ -63,6 +78,8 @@ type WarehouseState struct {
 	Seq     uint64
 	Applied pglogrepl.LSN
 	Tables  []checkpoint.Table
+	// Once says that the tables were loaded by a load that nothing follows.
+	Once bool
 }
 
 // Warehouse is Redshift as the loops need it (sink/redshift satisfies it).
@@ -74,6 +91,11 @@ type Warehouse interface {
 	Check(ctx context.Context, rels []*change.Relation) error
 	// Peek reads the pipeline's state without changing anything.
 	Peek(ctx context.Context) (WarehouseState, error)
+	// Adopt makes the pipeline's own tables and takes the targets as they are
+	// at start.X; it may be repeated.
+	Adopt(ctx context.Context, start Start) error
+	// Finish ends a load that nothing follows, for the reason given.
+	Finish(ctx context.Context, reason string) error
 }
 
 // Loader does the first load.
@@ -112,6 +134,8 @@ type Applied struct {
 
 // Applier applies batches.
 type Applier interface {
+	// OpenIncidents counts the incidents that nobody has acknowledged.
+	OpenIncidents(ctx context.Context) (int64, error)
 	// Arrive raises the fence to epoch and returns the state.
 	Arrive(ctx context.Context, epoch uint64) (WarehouseState, error)
 	// Apply applies consecutive batches in one transaction. A table that
@@ -119,6 +143,11 @@ type Applier interface {
 	Apply(ctx context.Context, run Run) (Applied, error)
 	// Stop marks a table as stopped.
 	Stop(ctx context.Context, oid uint32, reason string) error
+	// CatchUp applies to a stopped table what it has missed since from, where
+	// it stands: batches that hold nothing else. It makes the table live.
+	CatchUp(ctx context.Context, oid uint32, from pglogrepl.LSN, batches []*change.Manifest) (int64, error)
+	// Peek reads the pipeline's state.
+	Peek(ctx context.Context) (WarehouseState, error)
 	// Reset drops the sessions; the next call connects again.
 	Reset(ctx context.Context)
 }

@@ -47,8 +47,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // retry runs f until it succeeds, ctx ends, or f returns an error that trying
-// again can't mend. Each failed try is logged once, as op.
-func retry(ctx context.Context, log *zap.Logger, op string, f func(context.Context) error) error {
+// again can't mend. Each failed try is logged once, as op; status shows that
+// the part waits meanwhile.
+func (s *shared) retry(ctx context.Context, p Part, op string, f func(context.Context) error) error {
+	defer s.health.served(p)
 	b := newBackoff()
 	for {
 		err := f(ctx)
@@ -61,7 +63,8 @@ func retry(ctx context.Context, log *zap.Logger, op string, f func(context.Conte
 			return err
 		}
 		d := b.delay()
-		log.Warn("retrying", zap.String("op", op), zap.Duration("in", d), zap.Error(err))
+		s.retrying(p, err, d)
+		s.log.Warn("retrying", zap.String("op", op), zap.Duration("in", d), zap.Error(err))
 		if err := sleep(ctx, d); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func announces(body *pgoutput.RelationBody, known *change.Relation) bool {
 // schemaFault is the fault of a table whose schema changed.
 func schemaFault(rel *change.Relation, diff string) *change.Fault {
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: "following the schema", Table: rel.String(), TableOID: rel.OID,
+		Scope: change.ScopeTable, Code: change.CodeSchemaChanged, Op: "following the schema", Table: rel.String(), TableOID: rel.OID,
 		Err:    errors.New(diff),
 		Remedy: "undo the change, or run `walshift teardown` and start afresh to load the table in its new form",
 	}

@@ -59,8 +59,9 @@ func (c *capturer) run(ctx, drain context.Context) error {
 			b.reset()
 		}
 		d := b.delay()
+		c.shared.retrying(PartCapture, err, d)
 		c.log.Warn("capture_reconnecting", zap.Duration("in", d), zap.Error(err))
-		pause(ctx, drain, d)
+		pause(ctx, drain, c.shared.again.next(), d)
 	}
 }
 
@@ -82,13 +83,15 @@ func (c *capturer) atStake(err error) error {
 	return &g
 }
 
-// pause waits for d, or until either context ends.
-func pause(ctx, drain context.Context, d time.Duration) {
+// pause waits for d, or until either context ends, or somebody asks for
+// another try.
+func pause(ctx, drain context.Context, again <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-drain.Done():
+	case <-again:
 	case <-t.C:
 	}
 }
@@ -117,6 +120,7 @@ func (c *capturer) session(ctx, drain context.Context) error {
 		c.sent = true
 		c.epoch <- at.Epoch
 	}
+	c.shared.health.served(PartCapture)
 	c.log.Info("capture_started", zap.Uint64("epoch", at.Epoch), zap.Stringer("lsn", at.End))
 	return c.stream(ctx, drain, stream, at)
 }
@@ -196,7 +200,7 @@ func (c *capturer) lastManifest(ctx context.Context) (*change.Manifest, error) {
 	}
 	if seq == 0 {
 		return nil, &change.Fault{
-			Scope: change.ScopeFatal, Op: "reading the log", Err: errors.New("the log is gone"),
+			Scope: change.ScopeFatal, Code: change.CodeLogGap, Op: "reading the log", Err: errors.New("the log is gone"),
 			Remedy: "restore the objects under the pipeline's prefix, or run `walshift teardown` and start afresh",
 		}
 	}
@@ -216,7 +220,7 @@ func (c *capturer) checkSlot(ctx context.Context, last *change.Manifest) error {
 	}
 	if id.SystemID != last.SystemID {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: "connecting to the source",
+			Scope: change.ScopeFatal, Code: change.CodeSourceIdentity, Op: "connecting to the source",
 			Err:    fmt.Errorf("%w: system identifier is %s, the log belongs to %s", ErrIdentityChanged, id.SystemID, last.SystemID),
 			Remedy: "point source.dsn at the server that this pipeline was loaded from, or run `walshift teardown` and start afresh",
 		}
@@ -246,7 +250,7 @@ func (c *capturer) checkSlot(ctx context.Context, last *change.Manifest) error {
 
 func (c *capturer) gap(last *change.Manifest, to pglogrepl.LSN, what string) error {
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "checking the slot", Seq: last.Seq, LSN: pglogrepl.LSN(last.End),
+		Scope: change.ScopeFatal, Code: change.CodeSlotLost, Op: "checking the slot", Seq: last.Seq, LSN: pglogrepl.LSN(last.End),
 		Err:    fmt.Errorf("%s; changes in (%s, %s] can't be read any more", what, last.End, to),
 		Remedy: "run `walshift teardown` and start afresh; nothing has been skipped",
 	}

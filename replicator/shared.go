@@ -20,6 +20,9 @@ type shared struct {
 	tables  *tables
 	metrics *Metrics
 	health  *health
+	gate    *gate
+	// again rings when somebody asks for another try at once.
+	again *bell
 	// recordNow asks the receiver to close the open batch at the next
 	// transaction boundary, because the tables' state is to be in the log.
 	recordNow atomic.Bool
@@ -61,6 +64,20 @@ func (s *shared) stopTable(oid uint32, err error) {
 		name = t.rel.String()
 	}
 	s.log.Error("table_stopped", zap.String("table", name), zap.Stringer("lsn", staged), zap.Error(err))
+}
+
+// retrying notes that a part failed and tries again in d.
+func (s *shared) retrying(p Part, err error, d time.Duration) {
+	s.health.wait(p, err, d)
+	s.metrics.retries.WithLabelValues(string(p)).Inc()
+}
+
+// park notes that apply can't go on until somebody acts.
+func (s *shared) park(err error) {
+	if s.health.parked.Load() == nil {
+		s.metrics.parks.Inc()
+	}
+	s.health.park(err)
 }
 
 // staged notes a batch that has become durable.

@@ -75,7 +75,7 @@ func (s *stager) segment(ctx context.Context, w work, seg *change.Segment) error
 	s.index++
 	var files change.SegmentFiles
 	started := time.Now()
-	err := retry(ctx, s.log, "writing a segment to the log", func(ctx context.Context) error {
+	err := s.shared.retry(ctx, PartLog, "writing a segment to the log", func(ctx context.Context) error {
 		var err error
 		s.shared.health.captured()
 		files, err = s.out.WriteSegment(ctx, w.seq, w.attempt, index, seg)
@@ -100,18 +100,18 @@ func (s *stager) commit(ctx context.Context, w work) error {
 		SystemID: s.ident.systemID, Timeline: s.ident.timeline,
 		Seq: w.seq, Prev: change.LSN(w.seal.begin), Begin: change.LSN(w.seal.begin), End: change.LSN(w.seal.end),
 		FirstCommit: w.seal.first, LastCommit: w.seal.last, Transactions: w.seal.txs,
-		Segments: s.live(), Tables: s.shared.tables.captures(),
+		Segments: s.live(w.seal.last), Tables: s.shared.tables.captures(),
 	}
 	s.entry, s.index = nil, 0
 	started := time.Now()
 	change.Reach(change.SeamManifestBeforePut)
-	err := retry(ctx, s.log, "writing a manifest to the log", func(ctx context.Context) error {
+	err := s.shared.retry(ctx, PartLog, "writing a manifest to the log", func(ctx context.Context) error {
 		s.shared.health.captured()
 		return s.out.Commit(ctx, m)
 	})
 	if taken, ok := errors.AsType[*change.TakenError](err); ok {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: "writing the log", Seq: m.Seq, LSN: w.seal.end, Err: taken,
+			Scope: change.ScopeFatal, Code: change.CodeLogTaken, Op: "writing the log", Seq: m.Seq, LSN: w.seal.end, Err: taken,
 			Remedy: "another walshift runs this pipeline; this one stops and has confirmed nothing of this batch",
 		}
 	}
@@ -120,7 +120,7 @@ func (s *stager) commit(ctx context.Context, w work) error {
 	}
 	change.Reach(change.SeamManifestPut)
 	if err := s.shared.pos.Stage(m.Seq, w.seal.end); err != nil {
-		return &change.Fault{Scope: change.ScopeFatal, Op: "staging", Seq: m.Seq, Err: err, Remedy: "report this"}
+		return &change.Fault{Scope: change.ScopeFatal, Code: change.CodeInternal, Op: "staging", Seq: m.Seq, Err: err, Remedy: "report this"}
 	}
 	change.Reach(change.SeamStaged)
 	s.shared.staged(m, time.Since(started))
@@ -128,14 +128,15 @@ func (s *stager) commit(ctx context.Context, w work) error {
 }
 
 // live leaves out the segments of tables that were stopped while the batch was
-// open, so that a table stands at the end of a whole batch.
-func (s *stager) live() []change.SegmentFiles {
+// open, so that a table stands at the end of a whole batch. at is the batch's
+// last commit time.
+func (s *stager) live(at time.Time) []change.SegmentFiles {
 	out := s.entry[:0:0]
 	for i := range s.entry {
 		oid := s.entry[i].Relation.OID
 		if !s.shared.tables.isStopped(oid) {
 			out = append(out, s.entry[i])
-			s.shared.tables.addChanges(oid, s.entry[i].Changes)
+			s.shared.tables.addChanges(oid, s.entry[i].Changes, at)
 		}
 	}
 	return out

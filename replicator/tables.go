@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pglogrepl"
 
@@ -19,12 +20,16 @@ type table struct {
 	rel     *change.Relation
 	stopped atomic.Bool
 
-	capture  change.TableCapture
-	state    checkpoint.State
-	reason   string // why apply stopped it
+	capture change.TableCapture
+	state   checkpoint.State
+	reason  string // why apply stopped it
+	// somebody asked for another try, which has not ended yet
+	retry    bool
 	changes  change.Counts
 	loaded   int64
 	estimate int64
+	// lastChange is the last commit time of the newest batch with changes.
+	lastChange time.Time
 }
 
 // tables are the selected tables of a pipeline, shared by the loops. Safe for
@@ -67,6 +72,14 @@ func (t *tables) captures() []change.TableCapture {
 	}
 	slices.SortFunc(out, func(a, b change.TableCapture) int { return cmp.Compare(a.OID, b.OID) })
 	return out
+}
+
+// name returns a table's name for messages, "" if it is not selected.
+func (t *tables) name(oid uint32) string {
+	if e := t.byOID[oid]; e != nil {
+		return e.rel.String()
+	}
+	return ""
 }
 
 // stop takes a table out of capture. It reports whether that was news.
@@ -157,11 +170,12 @@ func (t *tables) all() []*table {
 	return out
 }
 
-func (t *tables) addChanges(oid uint32, c change.Counts) {
+func (t *tables) addChanges(oid uint32, c change.Counts, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.byOID[oid]; e != nil {
 		e.changes.Add(c)
+		e.lastChange = at
 	}
 }
 
@@ -196,7 +210,10 @@ func (t *tables) status() []TableStatus {
 	for i, e := range list {
 		out[i] = TableStatus{
 			Name: e.rel.String(), OID: e.rel.OID, State: e.state, Reason: cmp.Or(e.capture.Stopped, e.reason),
-			RowsLoaded: e.loaded, RowsEstimated: e.estimate, Changes: e.changes,
+			Unverified: e.capture.Unverified, Retrying: e.retry, RowsLoaded: e.loaded, RowsEstimated: e.estimate, Changes: e.changes,
+		}
+		if at := e.lastChange; !at.IsZero() {
+			out[i].LastChange = &at
 		}
 	}
 	return out

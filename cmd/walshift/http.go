@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.uber.org/zap"
 
 	"github.com/walshift/walshift/replicator"
 )
@@ -27,9 +28,16 @@ type server struct {
 }
 
 // newServer returns nil when http.listen is empty.
-func newServer(ctx context.Context, c httpSection, r *replicator.Replicator, reg *prometheus.Registry) (*server, error) {
+func newServer(ctx context.Context, c httpSection, r *replicator.Replicator, reg *prometheus.Registry, log *zap.Logger) (*server, error) {
 	if c.Listen == "" {
 		return nil, nil //nolint:nilnil // no server is a valid choice
+	}
+	if err := checkWebConfig(c.WebConfig); err != nil {
+		return nil, err
+	}
+	complaints, err := zap.NewStdLogAt(log.Named("http"), zap.WarnLevel) // of clients: handshakes that fail, and the like
+	if err != nil {
+		return nil, fmt.Errorf("making the HTTP server's log: %w", err)
 	}
 	l, err := listen(ctx, c.Listen)
 	if err != nil {
@@ -53,9 +61,10 @@ func newServer(ctx context.Context, c httpSection, r *replicator.Replicator, reg
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /wait", func(w http.ResponseWriter, req *http.Request) { serveWait(w, req, r) })
+	serveOperators(mux, r)
 	return &server{
 		http: &http.Server{
-			Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+			Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: complaints,
 			BaseContext: func(net.Listener) context.Context { return ctx },
 		},
 		listener: l, config: c.WebConfig,
@@ -63,7 +72,8 @@ func newServer(ctx context.Context, c httpSection, r *replicator.Replicator, reg
 }
 
 // serveWait answers 200 when everything up to ?lsn= is applied, 409 when a
-// table is stopped, 504 after ?timeout= (default and most 50 s: callers ask
+// table is stopped, 423 while apply or the first load rests unless ?through=1,
+// 504 after ?timeout= (default and most 50 s: callers ask
 // again, so that proxies don't cut the connection).
 func serveWait(w http.ResponseWriter, req *http.Request, r *replicator.Replicator) {
 	lsn, err := pglogrepl.ParseLSN(req.URL.Query().Get("lsn"))
@@ -82,11 +92,16 @@ func serveWait(w http.ResponseWriter, req *http.Request, r *replicator.Replicato
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), limit)
 	defer cancel()
-	err = r.WaitApplied(ctx, lsn)
+	err = r.WaitApplied(ctx, lsn, req.URL.Query().Get("through") == "1")
+	_, stopped := errors.AsType[*replicator.NotLiveError](err)
+	_, held := errors.AsType[*replicator.HeldError](err)
 	status := http.StatusOK
-	if _, stopped := errors.AsType[*replicator.NotLiveError](err); stopped {
+	switch {
+	case stopped:
 		status = http.StatusConflict
-	} else if err != nil {
+	case held:
+		status = http.StatusLocked
+	case err != nil:
 		status = http.StatusGatewayTimeout
 	}
 	writeJSON(w, status, r.Status())

@@ -60,6 +60,7 @@ func newRoot() *cobra.Command {
 	var file string
 	root.PersistentFlags().StringVarP(&file, "config", "c", "",
 		"configuration file (default $WALSHIFT_CONFIG, then "+defaultConfigPath+")")
-	root.AddCommand(newRunCommand(&file), newStatusCommand(&file), newWaitCommand(&file), newTeardownCommand(&file), newVersionCommand())
+	root.AddCommand(newCheckCommand(&file), newSetupCommand(&file), newRunCommand(&file), newStatusCommand(&file), newWaitCommand(&file), newPauseCommand(&file), newUnpauseCommand(&file), newRetryCommand(&file), newTeardownCommand(&file), newIncidentsCommand(&file),
+		newConfigCommand(&file), newExplainCommand(), newVersionCommand())
 	return root
 }

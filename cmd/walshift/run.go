@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime/debug"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -22,7 +22,12 @@ func newRunCommand(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "run",
 		Short: "Run the daemon: load what is missing, then replicate until stopped",
-		Args:  cobra.NoArgs,
+		Long: `run loads the tables at the first start and then replicates until it is stopped.
+With snapshot.mode only it loads them, prints the position that they are exact
+at as the last line on stdout, and ends. Exit codes: 0 stopped in order or
+loaded, 1 an error, 5 loaded but for a table, 7 another server or another
+walshift.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(*file)
 			if err != nil {
@@ -33,11 +38,20 @@ func newRunCommand(file *string) *cobra.Command {
 				return exitWith(exitUsage, err)
 			}
 			defer func() { _ = log.Sync() }() // stderr may not support it
-			if err := runDaemon(cmd.Context(), c, log); err != nil {
-				log.Error("stopped", zap.Error(err))
+			loaded, err := runDaemon(cmd.Context(), c, log)
+			if err != nil {
+				log.Error("stopped", zap.String("code", string(change.CodeOf(err))), zap.Error(err))
+			} else {
+				log.Info("stopped")
+			}
+			if loaded != 0 { // scripts read it
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), loaded); err != nil {
+					return err
+				}
+			}
+			if err != nil {
 				return exitWith(exitCodeOf(err), err)
 			}
-			log.Info("stopped")
 			return nil
 		},
 	}
@@ -50,29 +64,34 @@ func exitCodeOf(err error) int {
 	if _, ok := errors.AsType[*change.TakenError](err); ok {
 		return exitIdentity
 	}
+	if _, ok := errors.AsType[*replicator.NotLiveError](err); ok {
+		return exitNotLive
+	}
 	return exitError
 }
 
-// runDaemon joins the parts and runs them until drain ends.
-func runDaemon(drain context.Context, c fileConfig, log *zap.Logger) error {
+// runDaemon joins the parts and runs them until drain ends or, where nothing
+// follows the first load, until that is done; then it returns its position.
+func runDaemon(drain context.Context, c fileConfig, log *zap.Logger) (loaded pglogrepl.LSN, err error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(drain))
 	defer cancel()
-	// The limit is for everything; the runtime collects harder as it nears.
-	debug.SetMemoryLimit(int64(c.Limits.Memory) / 10 * 9)
+	if err := c.settleMemory(log); err != nil {
+		return 0, err
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	p, err := c.open(ctx, log)
+	p, err := c.open(ctx, log, newNeighbourMetrics(reg))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer p.close()
 	r := replicator.New(c.replicator(), replicator.Parts{
 		Log: log, Metrics: replicator.NewMetrics(reg), Source: p.source, Store: p.store, Warehouse: p.house,
 	})
-	reg.MustRegister(newStatusCollector(r))
-	server, err := newServer(ctx, c.HTTP, r, reg)
+	reg.MustRegister(newStatusCollector(r.Status))
+	server, err := newServer(ctx, c.HTTP, r, reg, log)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	log.Info("started", zap.String("version", version), zap.String("pipeline", c.Pipeline))
 	g, gctx := errgroup.WithContext(ctx)
@@ -85,9 +104,15 @@ func runDaemon(drain context.Context, c fileConfig, log *zap.Logger) error {
 	}
 	g.Go(func() error {
 		defer cancel() // the HTTP server answers until the last position is confirmed
-		return r.Run(gctx, drain)
+		if c.Snapshot.Mode != string(replicator.ModeOnly) {
+			return r.Run(gctx, drain)
+		}
+		var err error
+		loaded, err = r.LoadOnce(gctx, drain)
+		return err
 	})
-	return g.Wait()
+	err = g.Wait()
+	return loaded, err
 }
 
 // listen opens the HTTP listener before anything else is touched, so that a

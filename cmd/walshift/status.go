@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,85 +14,106 @@ import (
 	"github.com/walshift/walshift/replicator"
 )
 
+type statusFlags struct {
+	json, watch, probe bool
+	interval           time.Duration
+	client             clientFlags
+}
+
 func newStatusCommand(file *string) *cobra.Command {
-	var asJSON bool
+	var f statusFlags
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show positions, lag, tables and slot safety of the running daemon",
-		Args:  cobra.NoArgs,
+		Long: `status asks the running daemon what it does, what it waits for, how far captured,
+staged and applied positions are behind the source, how much WAL the slot holds
+back and when its limit is reached, and how each table stands. It asks the
+daemon alone: neither the source nor Redshift is sent a statement.
+
+The fields of --json are listed in docs/status.md.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(*file)
+			if f.probe {
+				return probe(cmd.Context(), &f.client, *file)
+			}
+			c, err := f.client.config(*file)
 			if err != nil {
 				return err
 			}
-			body, _, err := ask(cmd.Context(), c, "/status", 10*time.Second)
-			if err != nil {
-				return exitWith(exitError, err)
+			if f.interval < 100*time.Millisecond {
+				return exitWith(exitUsage, errors.New("--interval must be at least 100ms"))
 			}
-			if asJSON {
-				_, err := cmd.OutOrStdout().Write(body)
-				return err
+			if f.watch {
+				return watchStatus(cmd, c, f)
 			}
-			var st replicator.Status
-			if err := json.Unmarshal(body, &st); err != nil {
-				return exitWith(exitError, fmt.Errorf("reading the daemon's status: %w", err))
-			}
-			return printStatus(cmd.OutOrStdout(), &st)
+			return showStatus(cmd, c, f)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the daemon's JSON")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print the daemon's JSON")
+	cmd.Flags().BoolVar(&f.probe, "probe", false, "print nothing: exit with 0 if the daemon is healthy (/healthz), with 1 if not, within 3s")
+	f.client.add(cmd)
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "show it again and again, until interrupted")
+	cmd.Flags().DurationVar(&f.interval, "interval", 2*time.Second, "time between two looks of --watch")
 	return cmd
 }
 
-// ask gets a path from the daemon's HTTP address.
-func ask(ctx context.Context, c fileConfig, path string, limit time.Duration) ([]byte, int, error) {
-	if c.HTTP.Listen == "" {
-		return nil, 0, errors.New("http.listen is empty, so the daemon can't be asked")
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.HTTP.Listen+path, http.NoBody)
+// showStatus asks once and prints the answer.
+func showStatus(cmd *cobra.Command, c fileConfig, f statusFlags) error {
+	body, _, err := f.client.ask(cmd.Context(), c.HTTP, "/status", 10*time.Second)
 	if err != nil {
-		return nil, 0, fmt.Errorf("asking the daemon: %w", err)
+		return exitWith(exitError, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, 0, fmt.Errorf("asking the daemon at %s: %w (is `walshift run` up with this configuration?)", c.HTTP.Listen, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading the daemon's answer: %w", err)
-	}
-	return body, resp.StatusCode, nil
-}
-
-func printStatus(w io.Writer, st *replicator.Status) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "pipeline %s: %s (%s), up %s\n", st.Pipeline, st.State, st.Phase, st.Uptime.Round(time.Second))
-	if st.Problem != "" {
-		fmt.Fprintf(&b, "problem: %s\n", st.Problem)
-	}
-	fmt.Fprintf(&b, "captured %s  staged %s (batch %d)  applied %s (batch %d)\n",
-		st.CapturedLSN, st.StagedLSN, st.StagedSeq, st.AppliedLSN, st.AppliedSeq)
-	fmt.Fprintf(&b, "lag: %.1f s, %d transactions, %d bytes\n", st.LagSeconds, st.LagTransactions, st.LagBytes)
-	if st.Slot.Known {
-		fmt.Fprintf(&b, "slot: %s, retains %d bytes of WAL", st.Slot.WALStatus, st.Slot.RetainedBytes)
-		if st.Slot.SafeBytes != nil {
-			fmt.Fprintf(&b, ", lost after %d more", *st.Slot.SafeBytes)
-		}
-		b.WriteString("\n")
-	}
-	tw := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "TABLE\tSTATE\tLOADED\tINSERTS\tUPDATES\tDELETES\tTRUNCATES\tREASON")
-	for i := range st.Tables {
-		t := &st.Tables[i]
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", t.Name, t.State, t.RowsLoaded,
-			t.Changes.Inserts, t.Changes.Updates, t.Changes.Deletes, t.Changes.Truncates, t.Reason)
-	}
-	if err := tw.Flush(); err != nil {
+	if f.json {
+		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
-	_, err := io.WriteString(w, b.String())
+	var st replicator.Status
+	if err := json.Unmarshal(body, &st); err != nil {
+		return exitWith(exitError, fmt.Errorf("reading the daemon's status: %w", err))
+	}
+	v := viewOf(cmd.OutOrStdout(), f.watch)
+	text := renderStatus(&st, v)
+	if f.watch && v.Terminal {
+		text = onScreen(text)
+	} else if f.watch {
+		text += "\n"
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), text)
 	return err
+}
+
+// watchStatus shows the status until the user ends it. A daemon that does not
+// answer is asked again: it may be restarting.
+func watchStatus(cmd *cobra.Command, c fileConfig, f statusFlags) error {
+	for cmd.Context().Err() == nil {
+		if err := showStatus(cmd, c, f); err != nil && cmd.Context().Err() == nil {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", time.Now().Format(time.TimeOnly), err)
+		}
+		_ = pauseFor(cmd.Context(), f.interval) // cut short by the end of the context
+	}
+	return nil
+}
+
+// onScreen replaces what stands on a terminal: home, each line cleared to its
+// end, and what is below.
+func onScreen(text string) string {
+	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+	return home + strings.ReplaceAll(text, "\n", clearLine+"\n") + clearBelow
+}
+
+// viewOf says how to write to w: plainly, unless it is a terminal.
+func viewOf(w io.Writer, watch bool) statusView {
+	f, ok := w.(*os.File)
+	if !ok {
+		return statusView{}
+	}
+	columns, lines, ok := terminalSize(f)
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return statusView{}
+	}
+	v := statusView{Terminal: true, Width: columns, Color: os.Getenv("NO_COLOR") == ""}
+	if watch {
+		v.Height = lines
+	}
+	return v
 }

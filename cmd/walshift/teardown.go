@@ -23,10 +23,11 @@ func newTeardownCommand(file *string) *cobra.Command {
 	var f teardownFlags
 	cmd := &cobra.Command{
 		Use:   "teardown",
-		Short: "Remove the pipeline: slot, log objects, state on the warehouse",
+		Short: "Remove the pipeline: slot, publication, log objects, state on the warehouse",
 		Long: `teardown removes what walshift made for the pipeline: the replication slot, the
-log's objects under the pipeline's prefix, and its tables in schema walshift.
-The publication is the DBA's and stays. The target tables stay too, unless
+publication if walshift made it (source.publication.mode managed), the log's
+objects under the pipeline's prefix, and its tables in schema walshift. A
+publication that somebody else made stays. The target tables stay too, unless
 --drop-targets is given. The daemon must not run. It may be repeated.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,7 +42,7 @@ The publication is the DBA's and stays. The target tables stay too, unless
 		},
 	}
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "don't ask")
-	cmd.Flags().BoolVar(&f.sourceOnly, "source-only", false, "remove the replication slot only, so that the source keeps no WAL")
+	cmd.Flags().BoolVar(&f.sourceOnly, "source-only", false, "remove the replication slot and walshift's publication only, so that the source keeps no WAL")
 	cmd.Flags().BoolVar(&f.dropTargets, "drop-targets", false, "also drop the target tables that walshift made")
 	cmd.Flags().BoolVar(&f.kept, "kept", false, "also delete the kept originals of values that Redshift can't hold")
 	return cmd
@@ -58,6 +59,9 @@ func teardown(cmd *cobra.Command, c fileConfig, f teardownFlags) error {
 			map[bool]string{false: ", except kept/"}[f.kept])
 		say("  its tables in schema walshift will be dropped%s",
 			map[bool]string{true: ", and all target tables that it made"}[f.dropTargets])
+	}
+	if c.replicator().ManagePublication {
+		say("  publication %s will be dropped if walshift made it", c.Source.Publication.Name)
 	}
 	if err := confirm(cmd.InOrStdin(), out, f.yes); err != nil {
 		return err
@@ -76,10 +80,20 @@ func teardown(cmd *cobra.Command, c fileConfig, f teardownFlags) error {
 	} else {
 		say("dropped slot %s", c.Source.Slot)
 	}
+	if c.replicator().ManagePublication {
+		dropped, err := src.DropPublication(ctx)
+		if err != nil {
+			return err
+		}
+		say("%s", map[bool]string{
+			true:  "dropped publication " + c.Source.Publication.Name,
+			false: "there is no publication that walshift made",
+		}[dropped])
+	}
 	if f.sourceOnly {
 		return nil
 	}
-	p, err := c.open(ctx, zap.NewNop())
+	p, err := c.open(ctx, zap.NewNop(), nil)
 	if err != nil {
 		return err
 	}

@@ -1,103 +1,212 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/walshift/walshift/replicator"
 )
 
 // validate reports every setting that is missing or out of its range, all at
-// once and with the file's key names. A section without a fault here is also
-// shown to its package, which knows the rest of the rules.
-func (c *fileConfig) validate() []error {
-	var errs []error
-	need := func(ok bool, key, rule string) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("  %s: %s", key, rule))
+// once and with the file's key names, as settings declares them. A section
+// without a fault is also shown to its package, which knows the rest.
+func (c *fileConfig) validate(r *faultReport) {
+	for _, s := range settings() {
+		each(reflect.ValueOf(c).Elem(), s.key, "", func(key string, v reflect.Value) {
+			if !r.faulty[key] {
+				s.check(r, key, v)
+			}
+		})
+	}
+	for _, s := range sections() {
+		list, ok := strings.CutSuffix(s.key, "[]")
+		if s.pending && ok {
+			each(reflect.ValueOf(c).Elem(), list, "", func(key string, v reflect.Value) {
+				if v.Len() > 0 {
+					r.add(key, "is not supported yet")
+				}
+			})
 		}
 	}
-	oneOf := func(v, key string, allowed ...string) {
-		need(slices.Contains(allowed, v), key, fmt.Sprintf("%q is not one of %s", v, strings.Join(allowed, ", ")))
+	if r.faulty["pipeline"] { // the packages know it as well, and would say it again
+		return
 	}
-	name := regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
-	need(name.MatchString(c.Pipeline), "pipeline", "must be 1 to 41 of a-z, 0-9 and _, beginning with a letter")
-	if name.MatchString(c.Pipeline) {
-		if c.Source.Slot == "" {
-			c.Source.Slot = "walshift_" + c.Pipeline
+	if c.Source.Slot == "" {
+		c.Source.Slot = "walshift_" + c.Pipeline
+	}
+	if c.Source.Publication.Name == "" {
+		c.Source.Publication.Name = "walshift_" + c.Pipeline
+	}
+	c.packageFaults(r)
+}
+
+// packageFaults adds what the packages find in sections without a fault.
+func (c *fileConfig) packageFaults(r *faultReport) {
+	sound := func(sections ...string) bool {
+		for key := range r.faulty {
+			section, _, _ := strings.Cut(key, ".")
+			if slices.Contains(sections, section) {
+				return false
+			}
 		}
-		if c.Source.Publication.Name == "" {
-			c.Source.Publication.Name = "walshift_" + c.Pipeline
-		}
+		return true
 	}
-	common := len(errs)
-	need(c.Source.DSN != "", "source.dsn", "must be set, for instance postgres://walshift@db:5432/shop?sslmode=verify-full")
-	need(c.Source.Slot == "" || regexp.MustCompile(`^[a-z0-9_]{1,63}$`).MatchString(c.Source.Slot),
-		"source.slot", "must be 1 to 63 of a-z, 0-9 and _")
-	oneOf(c.Source.Publication.Mode, "source.publication.mode", "existing")
-	need(len(c.Source.Tables.Include) > 0, "source.tables.include", "must name at least one table or pattern")
-	need(!slices.Contains(c.Source.Tables.Include, ""), "source.tables.include", "must not hold an empty pattern")
-	need(!slices.Contains(c.Source.Tables.Exclude, ""), "source.tables.exclude", "must not hold an empty pattern")
-	need(c.Source.SlotTimeout >= time.Second, "source.slot_timeout", "must be at least 1s")
-	sourceFaults := len(errs)
-	oneOf(c.Snapshot.Mode, "snapshot.mode", "initial")
-	need(c.Snapshot.Parallelism >= 1 && c.Snapshot.Parallelism <= 32, "snapshot.parallelism", "must be 1 to 32")
-	need(c.Snapshot.FileBytes >= 1<<20 && c.Snapshot.FileBytes <= 1<<30, "snapshot.file_bytes", "must be 1MiB to 1GiB")
-	otherFaults := len(errs)
-	need(strings.HasPrefix(c.Log.URL, "s3://") && len(c.Log.URL) > len("s3://"), "log.url", "must be s3://bucket/prefix")
-	need(c.Log.Region != "", "log.region", "must be set, for instance eu-central-1")
-	need(c.Log.Retention == 0 || c.Log.Retention >= time.Second, "log.retention", "must be 0s (for ever) or at least 1s")
-	oneOf(c.Log.Compression, "log.compression", "zstd", "gzip")
-	logFaults := len(errs)
-	need(c.Redshift.DSN != "", "redshift.dsn", "must be set, for instance postgres://loader@cluster:5439/dw?sslmode=verify-full")
-	need(c.Redshift.IAMRole != "", "redshift.iam_role", "must be default or a role's ARN")
-	need(c.Redshift.Session.StatementTimeout >= 0, "redshift.session.statement_timeout", "must not be negative")
-	oneOf(c.Target.Existing, "target.existing", "refuse")
-	oneOf(c.Apply.Strategy, "apply.strategy", "auto", "merge", "delete_insert")
-	need(c.Apply.Sessions >= 1 && c.Apply.Sessions <= 32, "apply.sessions", "must be 1 to 32")
-	houseFaults := len(errs)
-	oneOf(c.Logging.Level, "logging.level", "debug", "info", "warn", "error")
-	oneOf(c.Logging.Format, "logging.format", "json", "console")
-	if c.HTTP.Listen != "" {
-		_, _, err := net.SplitHostPort(c.HTTP.Listen)
-		need(err == nil, "http.listen", "must be host:port")
+	if sound("source") {
+		r.addLines("", c.source().Validate())
 	}
-	errs = append(errs, c.loopFaults()...)
-	if common > 0 { // the packages know the pipeline as well, and would say it again
-		return errs
+	if sound("log") {
+		r.addLines("log: ", c.stage().Validate())
 	}
-	if sourceFaults == common {
-		errs = append(errs, lines("", c.source().Validate())...)
-	}
-	if logFaults == otherFaults {
-		errs = append(errs, lines("log: ", c.stage().Validate())...)
-	}
-	if houseFaults == logFaults {
+	if sound("redshift", "target", "apply") {
 		house := c.warehouse()
-		errs = append(errs, lines("", house.Validate())...)
+		r.addLines("", house.Validate())
 	}
-	return errs
+	r.addLines("", c.startFaults())
+	loops := c.replicator()
+	r.addLines("", loops.Validate())
 }
 
-// loopFaults reports what the loops' configuration knows and validate does not.
-func (c *fileConfig) loopFaults() []error {
-	cfg := c.replicator()
-	return slices.DeleteFunc(lines("", cfg.Validate()), func(err error) bool {
-		text := strings.TrimSpace(err.Error())
-		return strings.HasPrefix(text, "pipeline:") || strings.HasPrefix(text, "snapshot.parallelism:")
-	})
-}
-
-// lines splits joined errors into one per line of the report.
-func lines(section string, err error) []error {
+// addLines reports joined errors, one per line, but those of keys that have a
+// fault already.
+func (r *faultReport) addLines(section string, err error) {
 	if err == nil {
-		return nil
+		return
 	}
-	var errs []error
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		errs = append(errs, fmt.Errorf("  %s%s", section, line))
+		key, _, _ := strings.Cut(line, ":")
+		if !r.faulty[key] {
+			r.faults = append(r.faults, errors.New("  "+section+line))
+		}
 	}
-	return errs
+}
+
+// each calls visit for every value in v that a setting's key stands for.
+func each(v reflect.Value, key, path string, visit func(path string, v reflect.Value)) {
+	if key == "" {
+		visit(path, v)
+		return
+	}
+	part, rest, _ := strings.Cut(key, ".")
+	if part == "*" {
+		names := v.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, name := range names {
+			each(v.MapIndex(name), rest, path+"["+name.String()+"]", visit)
+		}
+		return
+	}
+	name, isList := strings.CutSuffix(part, "[]")
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("koanf") != name {
+			continue
+		}
+		if !isList {
+			each(v.Field(i), rest, join(path, name), visit)
+			return
+		}
+		for n := range v.Field(i).Len() {
+			each(v.Field(i).Index(n), rest, join(path, name)+"["+strconv.Itoa(n)+"]", visit)
+		}
+	}
+}
+
+// check reports what is wrong with the value of a key.
+func (s *setting) check(r *faultReport, key string, v reflect.Value) {
+	switch {
+	case s.required && v.IsZero():
+		r.add(key, "must be set, for instance "+s.example)
+	case s.filled && v.Len() == 0:
+		r.add(key, "must name at least one")
+	case s.pending && given(v):
+		r.add(key, "is not supported yet")
+	case s.min != "" && !s.within(v):
+		r.refuse(key, s.bounds(), s.secret)
+	case v.Kind() == reflect.String:
+		s.checkText(r, key, v.String())
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String:
+		for i := range v.Len() {
+			entry := key + "[" + strconv.Itoa(i) + "]"
+			if r.written[entry] == nil {
+				entry = key // a single one
+			}
+			if v.Index(i).String() == "" {
+				r.add(entry, "must not be empty")
+				continue
+			}
+			s.checkText(r, entry, v.Index(i).String())
+		}
+	}
+}
+
+// checkText checks a text, or an entry of a list of them.
+func (s *setting) checkText(r *faultReport, key, v string) {
+	switch {
+	case slices.Contains(s.later, v):
+		r.add(key, fmt.Sprintf("%q is not supported yet, want %s", v, strings.Join(s.choices, " or ")))
+	case len(s.choices) > 0 && !slices.Contains(s.choices, v) && (v != "" || s.def != ""):
+		r.refuse(key, "one of "+strings.Join(s.choices, ", "), s.secret)
+	case s.pattern != "" && (v != "" || s.def != "") && !regexp.MustCompile("^(?:"+s.pattern+")$").MatchString(v):
+		r.refuse(key, s.form, s.secret)
+	case v != "" && s.form == windowForm:
+		if _, err := replicator.ParseWindow(v); err != nil {
+			r.add(key, err.Error())
+		}
+	case v != "" && s.form == listenForm:
+		if _, _, err := net.SplitHostPort(v); err != nil {
+			r.refuse(key, s.form, s.secret)
+		}
+	}
+}
+
+// given reports whether a value differs from nothing: pending keys have no
+// other default.
+func given(v reflect.Value) bool {
+	if k := v.Kind(); k == reflect.Slice || k == reflect.Map {
+		return v.Len() > 0
+	}
+	return !v.IsZero()
+}
+
+// within reports whether a number lies within the bounds.
+func (s *setting) within(v reflect.Value) bool {
+	n := v.Int()
+	return n == 0 && s.zero != "" || n >= bound(s.min, v.Type()) && (s.max == "" || n <= bound(s.max, v.Type()))
+}
+
+// bound reads a bound in the notation of type t.
+func bound(text string, t reflect.Type) int64 {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		d, _ := time.ParseDuration(text)
+		return int64(d)
+	case reflect.TypeFor[byteSize]():
+		n, _ := parseSize(text)
+		return int64(n)
+	default:
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n
+	}
+}
+
+// bounds says in words what within allows.
+func (s *setting) bounds() string {
+	text := "at least " + s.min
+	if s.max != "" {
+		text = "between " + s.min + " and " + s.max
+	}
+	if s.zero == "" {
+		return text
+	}
+	zero := "0"
+	if strings.ContainsAny(s.min, "smh") {
+		zero = "0s"
+	}
+	return zero + " (" + s.zero + ") or " + text
 }

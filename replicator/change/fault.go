@@ -29,6 +29,8 @@ const (
 // Zero fields are left out of the text. Row values and secrets never go in.
 type Fault struct { //nolint:errname // the field's word, used in every message and metric
 	Scope Scope
+	// Code names the kind of fault; every fault that is not retried has one.
+	Code Code
 	// Op is what was being done, as a phrase: "loading segment".
 	Op string
 	// Table is schema.table of the source.
@@ -46,6 +48,9 @@ type Fault struct { //nolint:errname // the field's word, used in every message 
 // Error implements error.
 func (f *Fault) Error() string {
 	var b strings.Builder
+	if f.Code != "" {
+		b.WriteString(string(f.Code) + " ")
+	}
 	b.WriteString(f.Op)
 	if f.Table != "" {
 		fmt.Fprintf(&b, " of table %s", f.Table)

@@ -48,6 +48,9 @@ type SegmentFiles struct {
 	Truncate bool     `json:"truncate,omitempty"`
 	Changes  Counts   `json:"changes"`
 	Files    []File   `json:"files"`
+	// Incidents are the files that list the values of Files that a policy has
+	// changed, all of kind KindIncident.
+	Incidents []File `json:"incidents,omitempty"`
 }
 
 // TableCapture is what capture must know again of a table after a restart
@@ -61,6 +64,8 @@ type TableCapture struct {
 	X LSN `json:"x"`
 	// SnapshotComplete says that the table's first load has been committed.
 	SnapshotComplete bool `json:"snapshot_complete"`
+	// Unverified says that the rows as of X are the operator's word.
+	Unverified bool `json:"unverified,omitempty"`
 	// PendingSince is the first seq that the table still needs while it is
 	// not live; 0 when it is live.
 	PendingSince uint64 `json:"pending_since,omitempty"`
@@ -122,6 +127,9 @@ func (l *LSN) UnmarshalText(b []byte) error {
 
 // ErrBadManifest reports a manifest that this build must not act on.
 var ErrBadManifest = errors.New("unusable batch manifest")
+
+// ErrTooLarge reports a file whose records are more than the reader wants.
+var ErrTooLarge = errors.New("the records are too large")
 
 // ErrNoBatch reports that the log holds no manifest of the number asked for.
 var ErrNoBatch = errors.New("no such batch in the log")
@@ -187,6 +195,11 @@ func (s *SegmentFiles) check() error {
 	for _, k := range s.Relation.Keys {
 		if k < 0 || k >= len(s.Relation.Columns) {
 			return fmt.Errorf("key column %d of %d", k, len(s.Relation.Columns))
+		}
+	}
+	for i := range s.Incidents {
+		if f := &s.Incidents[i]; f.Kind != KindIncident || f.Key == "" || f.Rows <= 0 || f.Bytes <= 0 || f.NullMarker == "" {
+			return fmt.Errorf("file %q lists no incidents, or lacks key, rows, bytes or null marker", f.Key)
 		}
 	}
 	for _, f := range s.Files {

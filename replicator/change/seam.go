@@ -41,6 +41,7 @@ const (
 	// Apply.
 	SeamArrived                 Seam = "arrived"
 	SeamGathered                Seam = "gathered"
+	SeamRecordsPut              Seam = "records-put"
 	SeamCopyManifestPut         Seam = "copy-manifest-put"
 	SeamStagingCreated          Seam = "staging-created"
 	SeamStagingLoaded           Seam = "staging-loaded"
@@ -57,6 +58,34 @@ const (
 	SeamCollected               Seam = "collected"
 )
 
+// The seams of start modes that [Seams] does not pass; [ModeSeams] lists them.
+const (
+	// A managed publication.
+	SeamPublicationChecked      Seam = "publication-checked"
+	SeamPublicationBeforeCommit Seam = "publication-before-commit"
+	SeamPublicationCreated      Seam = "publication-created"
+	// A load that nothing follows.
+	SeamOnceBegun    Seam = "once-begun"
+	SeamOnceLoaded   Seam = "once-loaded"
+	SeamOnceFinished Seam = "once-finished"
+	SeamOnceCleared  Seam = "once-cleared"
+	// Taking tables as they are.
+	SeamAdopted    Seam = "adopted"
+	SeamAdoptedLog Seam = "adopted-log"
+	// What an operator asked for.
+	SeamControlWritten Seam = "control-written"
+	SeamControlRemoved Seam = "control-removed"
+)
+
+// ModeSeams returns the seams of start modes, for the tests of those.
+func ModeSeams() []Seam {
+	return []Seam{
+		SeamPublicationChecked, SeamPublicationBeforeCommit, SeamPublicationCreated,
+		SeamOnceBegun, SeamOnceLoaded, SeamOnceFinished, SeamOnceCleared, SeamAdopted, SeamAdoptedLog,
+		SeamControlWritten, SeamControlRemoved,
+	}
+}
+
 // Seams returns all seams, for the test that enumerates them.
 func Seams() []Seam {
 	return []Seam{
@@ -66,7 +95,7 @@ func Seams() []Seam {
 		SeamStreamStarted, SeamTakeoverWritten, SeamBeginReceived, SeamRowReceived, SeamCommitReceived,
 		SeamBatchSealed, SeamFileEncoded, SeamFileUploaded, SeamSegmentWritten, SeamManifestBeforePut,
 		SeamManifestPut, SeamStaged, SeamBeforeConfirm, SeamConfirmed,
-		SeamArrived, SeamGathered, SeamCopyManifestPut, SeamStagingCreated, SeamStagingLoaded, SeamFenceMoved,
+		SeamArrived, SeamGathered, SeamRecordsPut, SeamCopyManifestPut, SeamStagingCreated, SeamStagingLoaded, SeamFenceMoved,
 		SeamApplyDeleted, SeamApplyMerged, SeamApplyInserted, SeamApplyBeforeCommit, SeamApplyCommitted,
 		SeamStagingDropped, SeamAppliedNoted, SeamCollectBefore, SeamCollectManifestsDeleted, SeamCollected,
 	}

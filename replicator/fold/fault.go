@@ -34,7 +34,7 @@ var (
 // row values.
 func fault(rel *change.Relation, op change.Op, commit pglogrepl.LSN, cause error) error {
 	return &change.Fault{
-		Scope:    change.ScopeTable,
+		Scope: change.ScopeTable, Code: change.CodeChangesUnusable,
 		Op:       opName(op),
 		Table:    rel.String(),
 		TableOID: rel.OID,

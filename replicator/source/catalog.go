@@ -291,7 +291,7 @@ func (c *Catalog) explainAbsent(ctx context.Context, oid uint32) error {
 		return fmt.Errorf("reading the catalog: relation with oid %d: %w", oid, ErrPartition)
 	}
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: "reading the catalog", Table: "oid " + id, TableOID: oid,
+		Scope: change.ScopeTable, Code: change.CodeTableLeft, Op: "reading the catalog", Table: "oid " + id, TableOID: oid,
 		Err:    fmt.Errorf("%w %q", ErrNotPublished, c.publication),
 		Remedy: "add the table to the publication again and load it again, or exclude it",
 	}

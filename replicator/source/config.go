@@ -32,6 +32,8 @@ type Config struct {
 	Slot string
 	// Publication is the publication's name as it is stored, unquoted.
 	Publication string
+	// Managed says that walshift makes the publication where it doesn't exist.
+	Managed bool
 	// Include and Exclude are globs over schema.table in which * stands for
 	// any characters and ? for one. A table is replicated when it is in the
 	// publication, matches Include (empty: everything) and not Exclude.

@@ -33,6 +33,8 @@ const (
 type Server struct {
 	cfg Config
 	cc  *pgx.ConnConfig
+	// temporary makes slots that end with their session.
+	temporary bool
 }
 
 // New returns a handle for a valid configuration. It does no I/O.

@@ -78,7 +78,7 @@ func classify(op string, err error) error {
 	}
 	if certificateProblem(err) {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: op, Err: err,
+			Scope: change.ScopeFatal, Code: change.CodeSourceLogin, Op: op, Err: err,
 			Remedy: "check sslmode, sslrootcert and the host name in source.dsn against the server's certificate",
 		}
 	}
@@ -98,7 +98,7 @@ func certificateProblem(err error) bool {
 }
 
 func classifyServer(op string, err error, pe *pgconn.PgError) error {
-	f := &change.Fault{Scope: change.ScopeFatal, Op: op, Err: err}
+	f := &change.Fault{Scope: change.ScopeFatal, Code: change.CodeSourceRefused, Op: op, Err: err}
 	publication := strings.Contains(strings.ToLower(pe.Routine), "publication")
 	switch pe.Code {
 	case codeInvalidPassword:
@@ -167,7 +167,7 @@ func passing(code string) bool {
 // slot, doesn't help.
 func publicationFault(op string, err error) error {
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: op,
+		Scope: change.ScopeFatal, Code: change.CodePublication, Op: op,
 		Err: fmt.Errorf("%w: %w", ErrPublicationMissing, err),
 		Remedy: "if it was never created: create it, drop the slot and load again, for a slot can't decode what was " +
 			"written before its publication existed; if it was dropped or renamed, changes in between are lost: " +

@@ -39,7 +39,7 @@ func (i Identity) Same(systemID string) error {
 		return nil
 	}
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "checking the source's identity",
+		Scope: change.ScopeFatal, Code: change.CodeSourceIdentity, Op: "checking the source's identity",
 		Err:    fmt.Errorf("%w: system identifier is %s, expected %s", ErrOtherServer, i.SystemID, systemID),
 		Remedy: "point source.dsn at the server that this pipeline was set up with, or set up a new pipeline",
 	}

@@ -1,46 +1,31 @@
 package source
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/walshift/walshift/replicator/change"
 )
-
-// Finding is one thing that preflight has to say.
-type Finding struct {
-	// Check names what was looked at, for instance "wal_level".
-	Check string
-	// Table is schema.table, "" for what concerns the server.
-	Table  string
-	Text   string
-	Remedy string
-}
-
-// String returns the finding in one line.
-func (f Finding) String() string {
-	var b strings.Builder
-	b.WriteString(f.Check)
-	if f.Table != "" {
-		b.WriteString(" of " + f.Table)
-	}
-	b.WriteString(": " + f.Text)
-	if f.Remedy != "" {
-		b.WriteString(" (remedy: " + f.Remedy + ")")
-	}
-	return b.String()
-}
 
 // Plan is what preflight found out.
 type Plan struct {
 	Identity Identity
+	// Role is the role of source.dsn.
+	Role string
+	// Slot is the configured slot; nil if it doesn't exist.
+	Slot *Slot
 	// Tables are the selected tables that can be replicated or have problems.
 	Tables []Table
 	// Unselected are tables that the publication holds and the configuration
 	// leaves out; their changes arrive in the stream all the same.
 	Unselected []string
+	// Findings are the outcomes of all checks, in their order.
+	Findings change.Findings
 	// Problems must be solved before the first start; Warnings should be read.
-	Problems, Warnings []Finding
+	// Both are among Findings.
+	Problems, Warnings []change.Finding
+	// Candidates are the tables that the configuration selects, published or
+	// not, by schema and name.
+	Candidates []Candidate
+	// Publication says what the publication publishes.
+	Publication PublicationState
 }
 
 // Relations returns the tables' relations in order.
@@ -72,37 +57,34 @@ func (t *Table) Estimates() (rows, bytes int64) {
 	return rows, bytes
 }
 
-// PreflightError lists all problems at once.
-type PreflightError struct{ Problems []Finding }
-
-// Error implements error.
-func (e *PreflightError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d problems", len(e.Problems))
-	if len(e.Problems) == 1 {
-		b.Reset()
-		b.WriteString("1 problem")
-	}
-	for _, p := range e.Problems {
-		b.WriteString("; " + p.String())
-	}
-	return b.String()
-}
-
-func (p *Plan) problem(check, table, text, remedy string) {
-	p.Problems = append(p.Problems, Finding{Check: check, Table: table, Text: text, Remedy: remedy})
-}
-
-func (p *Plan) warn(check, table, text, remedy string) {
-	p.Warnings = append(p.Warnings, Finding{Check: check, Table: table, Text: text, Remedy: remedy})
-}
-
-func (p *Plan) err() error {
-	if len(p.Problems) == 0 {
-		return nil
-	}
-	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "checking the source", Err: &PreflightError{Problems: p.Problems},
-		Remedy: "solve what is listed, then start again",
+func (p *Plan) add(f change.Finding) {
+	p.Findings.Add(f)
+	switch f.Level {
+	case change.LevelFail:
+		p.Problems = append(p.Problems, f)
+	case change.LevelWarn:
+		p.Warnings = append(p.Warnings, f)
+	case change.LevelPass, change.LevelSkipped:
 	}
 }
+
+func (p *Plan) problem(id, table, seen, remedy string) {
+	p.add(change.Finding{ID: id, Level: change.LevelFail, Table: table, Seen: seen, Remedy: remedy})
+}
+
+func (p *Plan) warn(id, table, seen, remedy string) {
+	p.add(change.Finding{ID: id, Level: change.LevelWarn, Table: table, Seen: seen, Remedy: remedy})
+}
+
+func (p *Plan) pass(id, seen string) {
+	p.add(change.Finding{ID: id, Level: change.LevelPass, Seen: seen})
+}
+
+// settled adds a pass for a check of many tables that found nothing.
+func (p *Plan) settled(id, seen string) {
+	if !p.Findings.Found(id) {
+		p.pass(id, seen)
+	}
+}
+
+func (p *Plan) err() error { return p.Findings.Err("checking the source") }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/walshift/walshift/replicator/change"
-	"github.com/walshift/walshift/replicator/source"
 	"github.com/walshift/walshift/test/cluster"
 )
 
@@ -22,7 +21,8 @@ func TestPreflightGoodSource(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Preflight: %v", err)
 	}
-	if len(p.Warnings) != 0 || len(p.Tables) != 3 || len(p.Unselected) != 0 || p.Identity.FlushLSN == 0 || p.Identity.Timeline != 1 {
+	// The server has no limit on what slots hold, as by default.
+	if len(p.Warnings) != 1 || p.Warnings[0].ID != "source.max_slot_wal_keep_size" || len(p.Tables) != 3 || len(p.Unselected) != 0 || p.Identity.FlushLSN == 0 || p.Identity.Timeline != 1 {
 		t.Errorf("plan %+v", p)
 	}
 	if rows, bytes := p.Estimates(); rows != 1000 || bytes < 8192 {
@@ -34,11 +34,11 @@ func TestPreflightGoodSource(t *testing.T) {
 	}
 }
 
-// findings returns the findings of a check as one text.
-func findings(list []source.Finding, check string) string {
+// findings returns the findings of an id as one text.
+func findings(list []change.Finding, id string) string {
 	var b strings.Builder
 	for _, f := range list {
-		if f.Check == check {
+		if f.ID == id {
 			b.WriteString(f.String() + "\n")
 		}
 	}
@@ -56,7 +56,8 @@ func TestPreflightNamesAllProblems(t *testing.T) {
 		CREATE UNLOGGED TABLE unlogged_ (id int PRIMARY KEY); CREATE TABLE keyless_list (id int PRIMARY KEY, a int);
 		CREATE TABLE part (id int NOT NULL, u int NOT NULL) PARTITION BY RANGE (id); CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (9);
 		CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (9) TO (19); ALTER TABLE part2 ADD PRIMARY KEY (id);
-		CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE);`)
+		CREATE TABLE deferred (id int PRIMARY KEY DEFERRABLE); CREATE TABLE homeless (id int);
+		CREATE TABLE indexed (id int, u int NOT NULL UNIQUE, v int UNIQUE);`)
 	w.exec("REVOKE SELECT ON denied FROM " + w.src.Replicator)
 	list, without := "keyless_list (a)", "keyless_list: the publication's column list"
 	if w.major() < 15 {
@@ -67,16 +68,16 @@ func TestPreflightNamesAllProblems(t *testing.T) {
 	w.cfg.Exclude = []string{"public.left_*"}
 	w.cfg.Include = append(w.cfg.Include, "public.absent", "nosuch.*")
 	p, err := w.server().Preflight(t.Context())
-	var pe *source.PreflightError
-	if !errors.As(err, &pe) || change.ScopeOf(err) != change.ScopeFatal || p == nil || len(pe.Problems) != len(p.Problems) {
+	var pe *change.FindingsError
+	if !errors.As(err, &pe) || change.ScopeOf(err) != change.ScopeFatal || p == nil || len(pe.Failed) != len(p.Problems) {
 		t.Fatalf("Preflight: %v", err)
 	}
 	for check, wants := range map[string][]string{
-		"publication":           {"publish all operations", "part1: partitions are published one by one"},
-		"replica identity":      {"full_: FULL is not supported", without},
-		"row security":          {"rls"},
-		"privileges":            {`denied: no SELECT on "public"."denied" ("id", "secret")`},
-		"source.tables.include": {"public.absent"},
+		"source.publication":      {"publish all operations", "part1: partitions are published one by one"},
+		"source.replica_identity": {"full_: FULL is not supported", without},
+		"source.row_security":     {"rls"},
+		"source.privileges":       {`denied: no SELECT on "public"."denied" ("id", "secret")`, `GRANT SELECT ON "public"."denied" TO`},
+		"source.include":          {"public.absent"},
 	} {
 		got := findings(p.Problems, check)
 		for _, want := range wants {
@@ -86,10 +87,19 @@ func TestPreflightNamesAllProblems(t *testing.T) {
 		}
 	}
 	for check, wants := range map[string][]string{
-		"replica identity":      {"nokey: DEFAULT gives no key", "nothing: NOTHING gives no key", "deferred: DEFAULT gives no key"},
-		"generated columns":     {"gen: left out: g"},
-		"publication":           {"leaves out: public.left_out", "not published: public.forgotten", "unlogged tables are selected and can't be replicated: public.unlogged_"},
-		"source.tables.include": {`"nosuch.*" selects no`},
+		"source.replica_identity": {
+			"nokey: DEFAULT gives no key (public.nokey has no primary key)", "ADD PRIMARY KEY", "nothing: NOTHING gives no key",
+			`ALTER TABLE "public"."nothing" REPLICA IDENTITY DEFAULT;`, "deferred: DEFAULT gives no key (the primary key of public.deferred is DEFERRABLE",
+		},
+		"source.generated_columns": {"gen: left out: g"},
+		"source.selection":         {"leaves out: public.left_out"},
+		"source.unpublished": {
+			"1 tables are selected and not published: public.forgotten", `ADD TABLE "public"."forgotten";`,
+			"public.unlogged_: it is selected, not published, and may not be", `ALTER TABLE "public"."unlogged_" SET LOGGED;`,
+			"public.homeless: it is selected, not published, and may not be: public.homeless has no primary key; the application's updates and deletes would fail",
+			`ALTER TABLE "public"."indexed" REPLICA IDENTITY USING INDEX "indexed_u_key";`,
+		},
+		"source.include": {`"nosuch.*" selects no`},
 	} {
 		got := findings(p.Warnings, check)
 		for _, want := range wants {
@@ -106,7 +116,7 @@ func TestPreflightNamesAllProblems(t *testing.T) {
 	// Via the root, the leaves' identities count.
 	w.admin("ALTER PUBLICATION " + w.src.Publication + " SET (publish_via_partition_root = true)")
 	p, _ = w.server().Preflight(t.Context())
-	if got := findings(p.Problems, "replica identity"); !strings.Contains(got, "partition public.part2 has the identity (id)") {
+	if got := findings(p.Problems, "source.replica_identity"); !strings.Contains(got, "partition public.part2 has the identity (id)") {
 		t.Errorf("leaf with an identity of its own: %s", got)
 	}
 }
@@ -139,7 +149,7 @@ func TestV2RowSecurity(t *testing.T) {
 		t.Errorf("%d rows read, error %v", rows, err)
 	}
 	p, _ := s.Preflight(t.Context())
-	if got := findings(p.Problems, "row security"); !strings.Contains(got, "public.t") {
+	if got := findings(p.Problems, "source.row_security"); !strings.Contains(got, "public.t") {
 		t.Errorf("preflight: %v", p.Problems)
 	}
 	w.admin("ALTER ROLE " + w.src.Replicator + " BYPASSRLS")
@@ -160,7 +170,9 @@ func TestPreflightServer(t *testing.T) {
 	if p == nil || err == nil {
 		t.Fatalf("Preflight: %+v, %v", p, err)
 	}
-	for _, check := range []string{"wal_level", "max_replication_slots", "max_wal_senders", "replication connection", "publication"} {
+	for _, check := range []string{
+		"source.wal_level", "source.max_replication_slots", "source.max_wal_senders", "source.replication", "source.publication",
+	} {
 		if findings(p.Problems, check) == "" {
 			t.Errorf("%s is not named: %v", check, err)
 		}

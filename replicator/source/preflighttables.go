@@ -14,7 +14,7 @@ import (
 )
 
 // checkTables selects the tables and looks at each.
-func (s *Server) checkTables(ctx context.Context, c *pgx.Conn, p *Plan, pub publication) error {
+func (s *Server) checkTables(ctx context.Context, c *pgx.Conn, p *Plan) error {
 	all, err := readTables(ctx, c, s.cfg.Publication, 0)
 	if err != nil {
 		return err
@@ -27,85 +27,18 @@ func (s *Server) checkTables(ctx context.Context, c *pgx.Conn, p *Plan, pub publ
 		}
 	}
 	s.checkSelection(p)
-	if err := s.checkUnpublished(ctx, c, p); err != nil {
-		return err
-	}
 	if err := checkAccess(ctx, c, p); err != nil {
 		return err
 	}
 	for i := range p.Tables {
-		s.checkTable(p, &p.Tables[i], pub)
+		s.checkTable(p, &p.Tables[i])
 	}
-	return checkMoney(ctx, c, p)
-}
-
-func (s *Server) checkSelection(p *Plan) {
-	if len(p.Tables) == 0 {
-		p.problem("tables", "", "no table of the publication is selected",
-			"add tables to the publication, or widen source.tables.include")
+	if err := checkMoney(ctx, c, p); err != nil {
+		return err
 	}
-	if len(p.Unselected) > 0 {
-		p.warn("publication", "", fmt.Sprintf("it holds %d tables that the configuration leaves out: %s; "+
-			"their changes are sent over the network and dropped here", len(p.Unselected), names(p.Unselected)),
-			"drop them from the publication")
-	}
-	for _, pattern := range s.cfg.Include {
-		hit := slices.ContainsFunc(p.Tables, func(t Table) bool { return glob(pattern, t.Relation.String()) })
-		switch {
-		case hit:
-		case isLiteral(pattern):
-			p.problem("source.tables.include", pattern, "the table is not in the publication",
-				"add it to the publication, or take it out of the configuration")
-		default:
-			p.warn("source.tables.include", "", fmt.Sprintf("pattern %q selects no published table", pattern), "")
-		}
-	}
-}
-
-// unpublishedSQL lists tables outside the publication, as far as they are not
-// part of a partitioned table that is in it.
-const unpublishedSQL = `SELECT n.nspname::text, c.relname::text, c.relpersistence::text
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
-   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-   AND NOT EXISTS (SELECT 1 FROM pg_publication_tables p
-                    WHERE p.pubname = $1 AND p.schemaname = n.nspname AND p.tablename = c.relname)
- ORDER BY 1, 2`
-
-// checkUnpublished names tables that the configuration selects and the
-// publication lacks. It never proposes to add one without an identity, which
-// would break the application's updates (pitfall S12).
-func (s *Server) checkUnpublished(ctx context.Context, c *pgx.Conn, p *Plan) error {
-	rows, err := c.Query(ctx, unpublishedSQL, s.cfg.Publication)
-	if err != nil {
-		return classify("checking tables outside the publication", err)
-	}
-	var (
-		schema, table, persistence string
-		missing, unlogged          []string
-	)
-	_, err = pgx.ForEachRow(rows, []any{&schema, &table, &persistence}, func() error {
-		name := schema + "." + table
-		switch {
-		case len(s.cfg.Include) == 0 || !s.cfg.Selects(schema, table):
-		case persistence == "u":
-			unlogged = append(unlogged, name)
-		default:
-			missing = append(missing, name)
-		}
-		return nil
-	})
-	if err != nil {
-		return classify("checking tables outside the publication", err)
-	}
-	if len(missing) > 0 {
-		p.warn("publication", "", fmt.Sprintf("%d tables are selected by source.tables.include and not published: %s",
-			len(missing), names(missing)), "add those that have a primary key to the publication, or exclude them")
-	}
-	if len(unlogged) > 0 {
-		p.warn("publication", "", fmt.Sprintf("%d unlogged tables are selected and can't be replicated: %s",
-			len(unlogged), names(unlogged)), "ALTER TABLE … SET LOGGED and publish them, or exclude them")
-	}
+	p.settled("source.privileges", fmt.Sprintf("USAGE and SELECT on %d tables", len(p.Tables)))
+	p.settled("source.row_security", "no policy hides rows from role "+p.Role)
+	p.settled(checkIdentity, "every table has a key that PostgreSQL can publish")
 	return nil
 }
 
@@ -163,7 +96,8 @@ func checkAccess(ctx context.Context, c *pgx.Conn, p *Plan) error {
 func (p *Plan) checkStorageAccess(t *Table, st Storage, a access) {
 	table, target := t.Relation.String(), quote(st.Schema)+"."+quote(st.Name)
 	if !a.usage {
-		p.problem("privileges", table, "no USAGE on schema "+quote(st.Schema), "GRANT USAGE ON SCHEMA "+quote(st.Schema)+" TO …")
+		p.problem("source.privileges", table, "no USAGE on schema "+quote(st.Schema),
+			"GRANT USAGE ON SCHEMA "+quote(st.Schema)+" TO "+quote(p.Role)+";")
 	}
 	var denied []string
 	for _, c := range t.Relation.Columns {
@@ -172,83 +106,102 @@ func (p *Plan) checkStorageAccess(t *Table, st Storage, a access) {
 		}
 	}
 	if len(denied) > 0 {
-		p.problem("privileges", table, fmt.Sprintf("no SELECT on %s (%s)", target, names(denied)),
-			"GRANT SELECT ON "+target+" TO …")
+		p.problem("source.privileges", table, fmt.Sprintf("no SELECT on %s (%s)", target, names(denied)),
+			"GRANT SELECT ON "+target+" TO "+quote(p.Role)+";")
 	}
 	if a.filtered {
-		p.problem("row security", table, "policies on "+target+" would hide rows from the snapshot, but not from the stream",
-			"ALTER ROLE … BYPASSRLS, or exclude the table")
+		p.problem("source.row_security", table, "policies on "+target+" would hide rows from the snapshot, but not from the stream",
+			"ALTER ROLE "+quote(p.Role)+" BYPASSRLS; or leave the table out by source.tables.exclude")
 	}
 }
 
 // checkTable looks at one table's definition.
-func (s *Server) checkTable(p *Plan, t *Table, pub publication) {
+func (s *Server) checkTable(p *Plan, t *Table) {
 	r := t.Relation
 	name := r.String()
 	if len(r.Columns) == 0 {
-		p.problem("columns", name, "no column is published", "exclude the table")
+		p.problem("source.columns", name, "no column is published", "leave the table out by source.tables.exclude")
 	}
-	if t.IsPartition && !pub.viaRoot {
-		p.problem("publication", name, "partitions are published one by one",
-			"ALTER PUBLICATION "+quote(s.cfg.Publication)+" SET (publish_via_partition_root = true)")
+	if t.IsPartition && !p.Publication.ViaRoot {
+		p.problem(checkPublication, name, "partitions are published one by one",
+			"ALTER PUBLICATION "+quote(s.cfg.Publication)+" SET (publish_via_partition_root = true);")
 	}
 	for _, st := range t.Storage {
 		switch {
 		case st.Kind == "f":
-			p.problem("partitions", name, "partition "+st.Schema+"."+st.Name+" is a foreign table, whose changes are not in the WAL",
+			p.problem("source.partitions", name, "partition "+st.Schema+"."+st.Name+" is a foreign table, whose changes are not in the WAL",
 				"detach it, or exclude the table")
 		case st.Persistence != "p":
-			p.problem("persistence", name, st.Schema+"."+st.Name+" is unlogged or temporary", "SET LOGGED, or exclude the table")
+			p.problem("source.persistence", name, st.Schema+"."+st.Name+" is unlogged or temporary",
+				"ALTER TABLE "+quote(st.Schema)+"."+quote(st.Name)+" SET LOGGED; or leave the table out by source.tables.exclude")
 		}
 	}
-	s.checkIdentity(p, t)
+	s.checkTableIdentity(p, t)
 	if len(t.Generated) > 0 {
-		p.warn("generated columns", name, "left out: "+names(t.Generated), "")
+		p.warn("source.generated_columns", name, "left out: "+names(t.Generated), "")
 	}
 	if t.Filter != "" {
-		p.warn("row filter", name, "only rows that match the publication's filter are replicated; a row that an update "+
+		p.warn("source.row_filter", name, "only rows that match the publication's filter are replicated; a row that an update "+
 			"moves into it stops the table where it has large values that the update left alone",
 			"use no row filter on tables with large values")
 	}
 }
 
-// checkIdentity says how rows of the table can be found again.
-func (s *Server) checkIdentity(p *Plan, t *Table) {
-	const check = "replica identity"
+// checkTableIdentity says how rows of the table can be found again.
+func (s *Server) checkTableIdentity(p *Plan, t *Table) {
 	r := t.Relation
 	name := r.String()
+	const leaveOut = " or leave the table out by source.tables.exclude"
 	remedy := "give the table a primary key (REPLICA IDENTITY DEFAULT), or ALTER TABLE … REPLICA IDENTITY USING INDEX " +
-		"on a unique index of NOT NULL columns, or exclude the table"
+		"on a unique index of NOT NULL columns," + leaveOut
+	why := ""
+	if o, hindered := p.obstacle(r); hindered && o.Harms {
+		remedy, why = o.Help+leaveOut, " ("+o.Reason+")"
+	}
 	for _, st := range t.Storage {
 		if st.OID != r.OID && st.Identity == string(rune(change.IdentityFull)) && r.Identity != change.IdentityFull {
-			p.problem(check, name, "partition "+st.Schema+"."+st.Name+" has REPLICA IDENTITY FULL", remedy)
+			p.problem(checkIdentity, name, "partition "+st.Schema+"."+st.Name+" has REPLICA IDENTITY FULL", remedy)
 		}
 	}
 	if r.Identity == change.IdentityFull {
-		p.problem(check, name, "FULL is not supported yet", remedy)
+		p.problem(checkIdentity, name, "FULL is not supported yet", remedy)
 		return
 	}
 	if !r.HasKey() {
-		p.warn(check, name, fmt.Sprintf("%s gives no key: the table is replicated by its inserts and truncates only. "+
-			"PostgreSQL itself refuses updates and deletes of it while it is published", r.Identity), remedy)
+		p.warn(checkIdentity, name, fmt.Sprintf("%s gives no key%s: the table is replicated by its inserts and truncates only. "+
+			"PostgreSQL itself refuses updates and deletes of it while it is published", r.Identity, why), remedy)
 	}
 	key := make([]string, 0, len(r.Keys))
 	for _, c := range r.KeyColumns() {
 		key = append(key, c.Name)
+		if !c.NotNull {
+			p.problem(checkIdentity, name, fmt.Sprintf("column %q of the key may be NULL", c.Name),
+				"ALTER TABLE "+quote(r.Schema)+"."+quote(r.Name)+" ALTER COLUMN "+quote(c.Name)+" SET NOT NULL;")
+		}
 	}
 	slices.Sort(key)
 	for _, st := range t.Storage {
 		own := slices.Sorted(slices.Values(st.KeyNames))
 		switch {
 		case !t.Partitioned && len(own) > 0 && !r.HasKey():
-			p.problem(check, name, "the publication's column list leaves out a column of the key ("+names(own)+")",
+			p.problem(checkIdentity, name, "the publication's column list leaves out a column of the key ("+names(own)+")",
 				"add the key's columns to the list")
 		case t.Partitioned && st.Identity != string(rune(change.IdentityFull)) && !slices.Equal(own, key):
-			p.problem(check, name, fmt.Sprintf("partition %s.%s has the identity (%s), the table itself (%s)",
+			p.problem(checkIdentity, name, fmt.Sprintf("partition %s.%s has the identity (%s), the table itself (%s)",
 				st.Schema, st.Name, names(own), names(key)),
 				"give table and partitions the same replica identity")
 		}
 	}
+}
+
+// obstacle is what stands in the way of publishing a table; false for none.
+func (p *Plan) obstacle(r *change.Relation) (Obstacle, bool) {
+	for i := range p.Candidates {
+		if c := &p.Candidates[i]; c.Schema == r.Schema && c.Name == r.Name {
+			return c.Obstacle()
+		}
+	}
+	return Obstacle{}, false
 }
 
 // moneyScale is what '1'::money is inside the server with two decimals.
@@ -277,7 +230,7 @@ func checkMoney(ctx context.Context, c *pgx.Conn, p *Plan) error {
 		return classify(op, err)
 	}
 	if inside != moneyScale {
-		p.problem("money", hit.String(), "the database's lc_monetary gives money another number of decimals than two",
+		p.problem("source.money", hit.String(), "the database's lc_monetary gives money another number of decimals than two",
 			"ALTER TABLE … ALTER COLUMN … TYPE numeric, or exclude the table")
 	}
 	return nil

@@ -60,7 +60,7 @@ func (p *Part) fault(err error) error {
 		return ofTable(op, p.Relation.String(), p.Relation.OID, err)
 	}
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: op, Table: p.Relation.String(), TableOID: p.Relation.OID, Err: err,
+		Scope: change.ScopeTable, Code: change.CodeSnapshotGone, Op: op, Table: p.Relation.String(), TableOID: p.Relation.OID, Err: err,
 		Remedy: "load the table again under a new snapshot",
 	}
 }

@@ -52,7 +52,7 @@ func (c *Catalog) Resolve(ctx context.Context, msg *RelationMessage) (*change.Re
 	}
 	if d := t.differs(msg); d != "" {
 		return nil, &change.Fault{
-			Scope: change.ScopeTable, Op: "resolving relation", Table: msg.Schema + "." + msg.Name, TableOID: msg.OID,
+			Scope: change.ScopeTable, Code: change.CodeSchemaChanged, Op: "resolving relation", Table: msg.Schema + "." + msg.Name, TableOID: msg.OID,
 			Err:    &CatalogDiffersError{Catalog: t.Relation, Difference: d},
 			Remedy: "load the table again: its definition changed before its changes were read",
 		}

@@ -30,6 +30,12 @@ type Slot struct {
 	// SafeWALSize is how many more bytes of WAL may be written before the
 	// slot is in danger; nil if there is no limit, or the slot is lost.
 	SafeWALSize *int64
+	// LimitBytes is the server's max_slot_wal_keep_size in bytes; nil if it
+	// sets none.
+	LimitBytes *int64
+	// XminAge and CatalogXminAge are how many transactions ago those began
+	// whose dead rows the slot keeps VACUUM from removing; 0 if it keeps none.
+	XminAge, CatalogXminAge int64
 	// RetainedBytes is the distance from Restart to the server's position.
 	RetainedBytes int64
 	// ActivePID is the process that streams from the slot, 0 if none.
@@ -45,7 +51,9 @@ const slotSQL = `SELECT slot_name::text, coalesce(plugin::text, ''), coalesce(da
        confirmed_flush_lsn::text, restart_lsn::text, coalesce(wal_status, ''), safe_wal_size,
        coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                                      ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint,
-       coalesce(active_pid, 0), %s, temporary, %s
+       coalesce(active_pid, 0), %s, temporary, %s,
+       nullif(pg_size_bytes(current_setting('max_slot_wal_keep_size')), -1),
+       coalesce(age(xmin), 0)::bigint, coalesce(age(catalog_xmin), 0)::bigint
   FROM pg_replication_slots WHERE slot_name = $1`
 
 func slotQuery(major int) string {
@@ -67,7 +75,8 @@ func readSlot(ctx context.Context, c *pgx.Conn, name string) (Slot, bool, error)
 	)
 	err := c.QueryRow(ctx, slotQuery(majorVersion(c.PgConn())), name).Scan(&s.Name, &s.Plugin, &s.Database,
 		&confirmed, &restart, &s.WALStatus, &s.SafeWALSize, &s.RetainedBytes,
-		&s.ActivePID, &s.TwoPhase, &s.Temporary, &s.InvalidationReason)
+		&s.ActivePID, &s.TwoPhase, &s.Temporary, &s.InvalidationReason,
+		&s.LimitBytes, &s.XminAge, &s.CatalogXminAge)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Slot{}, false, nil
 	}
@@ -98,7 +107,7 @@ func (s *Slot) Lost() bool { return s.WALStatus == "lost" || s.InvalidationReaso
 // Check reports why the slot can't be streamed from by walshift in the given
 // database: a fatal [change.Fault] with a remedy, or nil.
 func (s *Slot) Check(database string) error {
-	f := &change.Fault{Scope: change.ScopeFatal, Op: "checking slot " + s.Name}
+	f := &change.Fault{Scope: change.ScopeFatal, Code: change.CodeSlotForeign, Op: "checking slot " + s.Name}
 	switch {
 	case s.Plugin != plugin:
 		f.Err = fmt.Errorf("its output plugin is %q, not %s", s.Plugin, plugin)

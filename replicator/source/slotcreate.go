@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -117,6 +119,16 @@ func (s *Server) CreateSlot(ctx context.Context) (*SlotSession, error) {
 	return &SlotSession{Identity: id, ConsistentPoint: x, Snapshot: res.SnapshotName, pc: pc}, nil
 }
 
+// CreateTemporarySlot is [Server.CreateSlot] for a slot of a name of its own
+// that the server drops with the session, whatever becomes of us.
+func (s *Server) CreateTemporarySlot(ctx context.Context) (*SlotSession, error) {
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	t := &Server{cfg: s.cfg, cc: s.cc, temporary: true}
+	t.cfg.Slot = "walshift_once_" + hex.EncodeToString(id[:])
+	return t.CreateSlot(ctx)
+}
+
 // readyForSlot checks what the server would not tell, or only too late.
 func (s *Server) readyForSlot(ctx context.Context, aux *pgx.Conn) error {
 	op := "creating slot " + s.cfg.Slot
@@ -128,7 +140,7 @@ func (s *Server) readyForSlot(ctx context.Context, aux *pgx.Conn) error {
 	}
 	if !published {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: op,
+			Scope: change.ScopeFatal, Code: change.CodePublication, Op: op,
 			Err:    fmt.Errorf("%w: %q", ErrPublicationMissing, s.cfg.Publication),
 			Remedy: "create the publication first: a slot can't decode what was written before its publication existed",
 		}
@@ -139,7 +151,7 @@ func (s *Server) readyForSlot(ctx context.Context, aux *pgx.Conn) error {
 	}
 	if exists {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: op, Err: ErrSlotExists,
+			Scope: change.ScopeFatal, Code: change.CodeSlotForeign, Op: op, Err: ErrSlotExists,
 			Remedy: "choose another source.slot, or drop the slot if nothing uses it",
 		}
 	}
@@ -162,7 +174,9 @@ func (s *Server) createBounded(
 	go func() {
 		defer close(done)
 		res, err := pglogrepl.CreateReplicationSlot(cctx, pc, quote(s.cfg.Slot), plugin,
-			pglogrepl.CreateReplicationSlotOptions{Mode: pglogrepl.LogicalReplication, SnapshotAction: "EXPORT_SNAPSHOT"})
+			pglogrepl.CreateReplicationSlotOptions{
+				Temporary: s.temporary, Mode: pglogrepl.LogicalReplication, SnapshotAction: "EXPORT_SNAPSHOT",
+			})
 		done <- result{res, err}
 	}()
 	limit := time.NewTimer(s.cfg.SlotTimeout)

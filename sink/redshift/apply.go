@@ -2,6 +2,7 @@ package redshift
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,10 +43,34 @@ func (w *Warehouse) Apply(ctx context.Context, run Run) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	p, err := w.planRun(run.Batches)
-	if err != nil {
-		return Result{}, err
+	p, statements, err := w.attempt(ctx, run, last, true)
+	if errors.Is(err, errShared) {
+		// Each table by itself again: then the file, line and column at fault
+		// are those of the log.
+		w.log.Warn("shared_staging_failed", zap.Error(err))
+		p, statements, err = w.attempt(ctx, run, last, false)
 	}
+	if err != nil {
+		return Result{}, fault(fmt.Sprintf("applying batches %d to %d", run.Batches[0].Seq, last.Seq), err)
+	}
+	r := Result{
+		Rows: p.rows, Batches: int64(len(run.Batches)), Copies: int64(len(p.copies) + len(p.incidents)),
+		Statements: statements, Commits: int64(min(len(p.staged), w.cfg.StagingSessions)) + 1, Duration: time.Since(started),
+	}
+	for _, j := range p.staged {
+		r.Copies += int64(len(j.copies))
+	}
+	return r, nil
+}
+
+// attempt plans, stages and writes a run. It returns the number of statements.
+func (w *Warehouse) attempt(ctx context.Context, run Run, last *change.Manifest, share bool) (*plan, int64, error) {
+	p, err := w.planRun(ctx, run.Batches, share)
+	if err != nil {
+		return nil, 0, err
+	}
+	w.doing = p.label
+	defer func() { w.doing = "state" }()
 	statements, err := w.stage(ctx, p)
 	if err == nil {
 		var n int64
@@ -54,16 +79,8 @@ func (w *Warehouse) Apply(ctx context.Context, run Run) (Result, error) {
 	}
 	if err != nil {
 		w.dropStaging(ctx, p)
-		return Result{}, fault(fmt.Sprintf("applying batches %d to %d", run.Batches[0].Seq, last.Seq), err)
 	}
-	r := Result{
-		Rows: p.rows, Batches: int64(len(run.Batches)), Copies: int64(len(p.copies)),
-		Statements: statements, Commits: int64(min(len(p.staged), w.cfg.StagingSessions)) + 1, Duration: time.Since(started),
-	}
-	for _, j := range p.staged {
-		r.Copies += int64(len(j.copies))
-	}
-	return r, nil
+	return p, statements, err
 }
 
 // checkRun makes sure that the run continues what the fence says.
@@ -86,7 +103,7 @@ func (w *Warehouse) checkRun(run Run) (*change.Manifest, error) {
 	for i, m := range run.Batches {
 		if i > 0 && m.Seq != seq+1 || m.Seq <= seq || i > 0 && pglogrepl.LSN(m.Prev) != end || pglogrepl.LSN(m.Prev) < end {
 			return nil, &change.Fault{
-				Scope: change.ScopeLoop, Op: "applying", Seq: m.Seq,
+				Scope: change.ScopeLoop, Code: change.CodeLogForeign, Op: "applying", Seq: m.Seq,
 				Err:    fmt.Errorf("batch %d after %s does not follow batch %d, which ends at %s", m.Seq, m.Prev, seq, end),
 				Remedy: "see whether objects of the log were replaced or removed, then run `walshift teardown` and start afresh",
 			}
@@ -119,6 +136,9 @@ func (w *Warehouse) write(ctx context.Context, p *plan, run Run, last *change.Ma
 				}
 				reachStep(t.steps[i].kind)
 			}
+		}
+		if err := w.copyIncidents(ctx, s, p.incidents); err != nil {
+			return err
 		}
 		run := s.exec(ctx)
 		if _, err := run(sqltext.AdvanceLive(w.cfg.Pipeline, to.text())); err != nil {
@@ -170,6 +190,9 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 	case stepDelete:
 		op = "deleting rows"
 		err = w.affect(st, op, st.job.rows, true)(run(sqltext.Delete(&st.job.staging)))
+	case stepRemove:
+		op = "removing rows"
+		err = w.affect(st, op, st.job.existed, true)(run(sqltext.Delete(&st.job.staging)))
 	case stepInsert:
 		op = "inserting rows"
 		err = w.affect(st, op, st.job.rows, false)(run(sqltext.Insert(&st.job.staging)))
@@ -188,13 +211,17 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 			_, err = run(sqltext.Merge(&st.job.staging))
 		}
 	}
-	return tableFault(op, st.rel, err)
+	err = tableFault(op, st.rel, err)
+	if err != nil && st.job != nil && st.job.staging.Part != nil && scopeOf(err) == change.ScopeTable {
+		return fmt.Errorf("%w: %w", errShared, err)
+	}
+	return err
 }
 
 // reachStep marks the seam behind a step.
 func reachStep(kind stepKind) {
 	switch kind {
-	case stepDelete:
+	case stepDelete, stepRemove:
 		change.Reach(change.SeamApplyDeleted)
 	case stepMerge, stepReplace:
 		change.Reach(change.SeamApplyMerged)

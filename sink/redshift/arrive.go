@@ -83,9 +83,15 @@ func stateOf(f fenceRow, positions map[uint32]sqltext.Position) (State, error) {
 			return st, err
 		}
 		st.Tables = append(st.Tables, t)
+		st.Once = st.Once || finished(p)
 	}
 	slices.SortFunc(st.Tables, func(a, b checkpoint.Table) int { return cmp.Compare(a.OID, b.OID) })
 	return st, nil
+}
+
+// finished reports whether a table was loaded by a load that nothing follows.
+func finished(p sqltext.Position) bool {
+	return p.WasLive && checkpoint.State(p.State) == checkpoint.Loaded
 }
 
 // Arrive makes epoch the owner of the fence and returns the state; from then
@@ -177,10 +183,21 @@ func (w *Warehouse) sweep(ctx context.Context, s *session, epoch uint64) {
 func (w *Warehouse) Begin(ctx context.Context, start Start) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return fault("preparing Redshift", w.begin(ctx, start))
+	return fault("preparing Redshift", w.begin(ctx, start, checkpoint.Loading))
 }
 
-func (w *Warehouse) begin(ctx context.Context, start Start) error {
+// Adopt makes the pipeline's own tables, as Begin does, and takes the targets
+// as they are: the caller knows that they hold the source's rows as of start.X.
+// They are live at once. Where that has been done already nothing changes.
+// Targets that a finished load of this pipeline made at start.X are taken too;
+// what another left is refused.
+func (w *Warehouse) Adopt(ctx context.Context, start Start) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fault("preparing Redshift", w.begin(ctx, start, checkpoint.Live))
+}
+
+func (w *Warehouse) begin(ctx context.Context, start Start, state checkpoint.State) error {
 	if start.Epoch == 0 || start.Seq == 0 {
 		return errors.New("beginning a pipeline: epoch and seq must be above 0")
 	}
@@ -194,8 +211,11 @@ func (w *Warehouse) begin(ctx context.Context, start Start) error {
 			return tableFault("mapping columns", rel, err)
 		}
 		positions[rel.OID] = withTable(
-			sqltext.Position{OID: rel.OID, SchemaName: rel.Schema, TableName: rel.Name, Target: w.target(rel)},
-			checkpoint.Table{State: checkpoint.Loading, X: start.X, Applied: start.X},
+			sqltext.Position{
+				OID: rel.OID, SchemaName: rel.Schema, TableName: rel.Name, Target: w.target(rel),
+				WasLive: state == checkpoint.Live,
+			},
+			checkpoint.Table{State: state, X: start.X, Applied: start.X},
 		)
 	}
 	if err := w.createState(ctx, s); err != nil {
@@ -243,6 +263,9 @@ func (w *Warehouse) createState(ctx context.Context, s *session) error {
 				return err
 			}
 		}
+		if err := w.createIncidents(ctx, s); err != nil {
+			return err
+		}
 		if _, err := run(sqltext.LockFence(w.cfg.Pipeline)); err != nil {
 			return err
 		}
@@ -274,8 +297,10 @@ func (w *Warehouse) createView(ctx context.Context, s *session) error {
 		}
 	}
 	slices.Sort(pipelines)
-	_, err = s.exec(ctx)(sqltext.CreateFreshness(pipelines))
-	return err
+	if _, err := s.exec(ctx)(sqltext.CreateFreshness(pipelines)); err != nil {
+		return err
+	}
+	return w.createIncidentsView(ctx, s, found)
 }
 
 // startOver replaces everything that the pipeline has recorded.
@@ -287,18 +312,14 @@ func (w *Warehouse) startOver(ctx context.Context, s *session, to fenceRow, posi
 	var drop []sqltext.Name
 	for _, oid := range slices.Sorted(maps.Keys(old)) {
 		p := old[oid]
-		if p.WasLive {
-			return &change.Fault{
-				Scope: change.ScopeFatal, Op: "starting over", Table: p.SchemaName + "." + p.TableName,
-				Err:    fmt.Errorf("target %s has been live and would be dropped", p.Target),
-				Remedy: "run `walshift teardown` first, and drop or rename the targets",
-			}
+		names, err := w.leftOf(p, positions[oid])
+		if err != nil {
+			return err
 		}
-		if p.Shadow != "" {
-			drop = append(drop, sqltext.Name{Schema: p.Target.Schema, Table: p.Shadow})
-		}
-		if p.MadeTarget {
-			drop = append(drop, p.Target)
+		drop = append(drop, names...)
+		if next, ok := positions[oid]; ok && next.WasLive { // whose table it is, is not forgotten
+			next.MadeTarget = p.MadeTarget
+			positions[oid] = next
 		}
 	}
 	run := s.exec(ctx)
@@ -309,6 +330,9 @@ func (w *Warehouse) startOver(ctx context.Context, s *session, to fenceRow, posi
 	}
 	if _, err := run(sqltext.ClearPositions(w.cfg.Pipeline)); err != nil {
 		return fmt.Errorf("clearing positions: %w", err)
+	}
+	if err := w.forgetIncidents(ctx, s); err != nil {
+		return err
 	}
 	if len(positions) > 0 {
 		var rows []sqltext.Position
@@ -327,4 +351,35 @@ func (w *Warehouse) startOver(ctx context.Context, s *session, to fenceRow, posi
 		return fmt.Errorf("resetting the fence: %w", err)
 	}
 	return nil
+}
+
+// leftOf returns what is to be dropped of a table's earlier start, of which p
+// is the position, and next the new one.
+func (w *Warehouse) leftOf(p, next sqltext.Position) ([]sqltext.Name, error) {
+	adopts := checkpoint.State(next.State) == checkpoint.Live
+	var drop []sqltext.Name
+	if p.Shadow != "" {
+		drop = append(drop, sqltext.Name{Schema: p.Target.Schema, Table: p.Shadow})
+	}
+	f := &change.Fault{
+		Scope: change.ScopeFatal, Code: change.CodeWarehouseState, Op: "starting over", Table: p.SchemaName + "." + p.TableName,
+		Err:    fmt.Errorf("target %s has been live and would be dropped", p.Target),
+		Remedy: "run `walshift teardown` first, and drop or rename the targets",
+	}
+	switch {
+	case adopts && p.WasLive && p.X == next.X && p.Applied == next.X && checkpoint.State(p.State) != checkpoint.Stopped:
+		return drop, nil
+	case adopts && (p.WasLive || p.MadeTarget):
+		f.Err = fmt.Errorf("target %s of this pipeline is recorded as %s as of %s, and not as exact at %s",
+			p.Target, p.State, p.X, next.X)
+		f.Remedy = "find out which position the rows are exact at; then run `walshift teardown`, which leaves the tables, and start again"
+		return nil, f
+	case finished(p) && w.cfg.Existing == ExistingTruncate: // it stays, and is filled anew
+		return drop, nil
+	case p.WasLive:
+		return nil, f
+	case p.MadeTarget:
+		drop = append(drop, p.Target)
+	}
+	return drop, nil
 }

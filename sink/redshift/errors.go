@@ -121,7 +121,7 @@ func fault(op string, err error) error {
 	if _, ok := errors.AsType[*change.Fault](err); ok {
 		return err
 	}
-	f := &change.Fault{Scope: scopeOf(err), Op: op, Err: err}
+	f := &change.Fault{Scope: scopeOf(err), Code: change.CodeWarehouseRefused, Op: op, Err: err}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && f.Scope == change.ScopeLoop {
 		f.Remedy = remedy(pg)
 	}
@@ -150,7 +150,7 @@ func tableFault(op string, rel *change.Relation, err error) error {
 		return err
 	}
 	f := &change.Fault{
-		Scope: tableScope(err), Op: op, Table: rel.String(), TableOID: rel.OID, Err: err,
+		Scope: tableScope(err), Code: change.CodeTableStatement, Op: op, Table: rel.String(), TableOID: rel.OID, Err: err,
 		Remedy: "load the table again",
 	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
@@ -168,7 +168,7 @@ func tableFault(op string, rel *change.Relation, err error) error {
 // countFault reports rows that are not as the manifests say.
 func countFault(op string, rel *change.Relation, got, want int64) error {
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: op, Table: rel.String(), TableOID: rel.OID,
+		Scope: change.ScopeTable, Code: change.CodeCounts, Op: op, Table: rel.String(), TableOID: rel.OID,
 		Err: fmt.Errorf("%d rows instead of %d: the target is not what the log left there", got, want),
 		Remedy: "find who else writes to the target, take the right away, and load the table again; " +
 			"apply.check_counts: false would hide the difference",

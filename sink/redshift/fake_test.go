@@ -45,6 +45,8 @@ type fake struct {
 	loadErrors [][]string
 	relations  [][]string
 	manifests  map[string][]change.File
+	records    map[string]string // of data files, by key
+	put        []string          // records put together
 	copied     int64
 	sessions   [][]string
 	conns      map[net.Conn]bool
@@ -63,6 +65,7 @@ func newFake(t *testing.T) *fake {
 	}
 	f := &fake{
 		t: t, ln: ln, conns: make(map[net.Conn]bool), manifests: make(map[string][]change.File),
+		records:   make(map[string]string),
 		fence:     fakeFence{"3", "7", "start", "0/700"},
 		relations: [][]string{{"walshift", "fence_shop", "r"}, {"walshift", "positions_shop", "r"}},
 	}
@@ -101,7 +104,26 @@ func (f *fake) dsn() string {
 	return fmt.Sprintf("postgres://loader:hunter2@%s/dev?sslmode=disable", f.ln.Addr())
 }
 
-// PutCopyManifest implements redshift.CopyManifests.
+// ReadRecords implements redshift.Files. Files without records are too large,
+// so that they go by themselves.
+func (f *fake) ReadRecords(_ context.Context, file *change.File, _ int64) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if records, ok := f.records[file.Key]; ok {
+		return []byte(records), nil
+	}
+	return nil, change.ErrTooLarge
+}
+
+// PutRecords implements redshift.Files.
+func (f *fake) PutRecords(_ context.Context, name, marker string, rows int64, records []byte) (change.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.put = append(f.put, string(records))
+	return change.File{Key: "copy/" + name, Rows: rows, NullMarker: marker, Compression: "zstd", Bytes: int64(len(records))}, nil
+}
+
+// PutCopyManifest implements redshift.Files.
 func (f *fake) PutCopyManifest(_ context.Context, name string, files []change.File) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -190,6 +212,10 @@ func (s *fakeSession) next() bool {
 
 func (s *fakeSession) run(sql string, describe bool) bool {
 	s.f.mu.Lock()
+	label, sql, ok := strings.Cut(sql, " */ ")
+	if !ok || !strings.HasPrefix(label, "/* walshift/shop: ") {
+		s.f.t.Errorf("statement without a label: %s", label)
+	}
 	r := s.execute(sql)
 	s.f.mu.Unlock()
 	if r.cut {

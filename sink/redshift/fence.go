@@ -137,12 +137,12 @@ func verdictFault(v checkpoint.Verdict, found, want checkpoint.Fence) error {
 		return nil
 	case errors.Is(err, checkpoint.ErrSuperseded):
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: "moving the fence", Err: err,
+			Scope: change.ScopeFatal, Code: change.CodeSuperseded, Op: "moving the fence", Err: err,
 			Remedy: "leave this process stopped: the other one replicates",
 		}
 	}
 	return &change.Fault{
-		Scope: change.ScopeLoop, Op: "moving the fence", Err: err,
+		Scope: change.ScopeLoop, Code: change.CodeWarehouseState, Op: "moving the fence", Err: err,
 		Remedy: "find out whether schema walshift was restored or edited, or whether two logs feed this pipeline; " +
 			"then run `walshift teardown` and start afresh",
 	}
@@ -170,7 +170,7 @@ func (w *Warehouse) locked(ctx context.Context, epoch uint64) (*session, error) 
 			return nil, err
 		case ended:
 			return nil, &change.Fault{
-				Scope: change.ScopeLoop, Op: "locking the fence", Err: err,
+				Scope: change.ScopeLoop, Code: change.CodeFenceLocked, Op: "locking the fence", Err: err,
 				Remedy: "find the session that holds " + sqltext.FenceTable(w.cfg.Pipeline).String() +
 					" in SVV_TRANSACTIONS and end it",
 			}
@@ -263,7 +263,7 @@ func (w *Warehouse) readFence(ctx context.Context, s *session) (fenceRow, error)
 	})(sqltext.ReadFence(w.cfg.Pipeline))
 	if err == nil && rows != 1 {
 		err = &change.Fault{
-			Scope: change.ScopeLoop, Op: "reading the fence",
+			Scope: change.ScopeLoop, Code: change.CodeWarehouseState, Op: "reading the fence",
 			Err:    fmt.Errorf("%d rows instead of 1 in %s", rows, sqltext.FenceTable(w.cfg.Pipeline)),
 			Remedy: "restore schema walshift, or run `walshift teardown` and start afresh",
 		}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pglogrepl"
+	"go.uber.org/zap"
 
 	"github.com/walshift/walshift/checkpoint"
 	"github.com/walshift/walshift/replicator/change"
@@ -18,20 +19,20 @@ import (
 // Load makes the target of rel with the rows of files, as of x, and returns
 // their number. A shadow table is filled without the fence; then, in one short
 // fenced transaction, it takes the target's name, which must be free, and the
-// table becomes loaded. A table that is loaded at x already is left as it is,
-// so that Load can be repeated.
+// table becomes loaded. With ExistingTruncate, a target that is there stays,
+// and its rows are replaced by the shadow's in that transaction. A table that
+// is loaded at x already is left as it is, so that Load can be repeated.
 func (w *Warehouse) Load(ctx context.Context, rel *change.Relation, x pglogrepl.LSN, files []change.File) (int64, error) {
 	rows, err := w.load(ctx, rel, x, files)
 	return rows, fault("loading table "+rel.String(), err)
 }
 
 func (w *Warehouse) load(ctx context.Context, rel *change.Relation, x pglogrepl.LSN, files []change.File) (int64, error) {
-	var rows int64
-	for i := range files {
-		rows += files[i].Rows
-	}
+	incidents := w.addIncidents(nil, rel, 0, change.IncidentFiles(files))
+	files = change.DataFiles(files)
+	rows := change.Count(files)
 	pad := slices.ContainsFunc(files, func(f change.File) bool { return f.Pad })
-	l := &tableLoad{w: w, rel: rel, x: x, pad: pad, attempt: newID()}
+	l := &tableLoad{w: w, rel: rel, x: x, rows: rows, pad: pad, incidents: incidents, attempt: newID()}
 	done, err := l.begin(ctx)
 	if err != nil || done {
 		return rows, err
@@ -39,8 +40,30 @@ func (w *Warehouse) load(ctx context.Context, rel *change.Relation, x pglogrepl.
 	if err := l.fill(ctx, files); err != nil {
 		return 0, err
 	}
+	for i, c := range incidents {
+		if err := w.putManifest(ctx, c, fmt.Sprintf("load-%d-%s-incidents-%04d", rel.OID, l.attempt, i+1)); err != nil {
+			return 0, err
+		}
+	}
 	change.Reach(change.SeamLoadCopied)
-	return rows, l.end(ctx)
+	if err := l.end(ctx); err != nil {
+		return 0, err
+	}
+	w.analyze(ctx, l.table.Name)
+	return rows, nil
+}
+
+// analyze refreshes a table's statistics. It wants the table's owner and may
+// take long under load, and nothing depends on it: a failure is logged.
+func (w *Warehouse) analyze(ctx context.Context, table sqltext.Name) {
+	var statements atomic.Int64
+	err := w.inSession(ctx, &statements, func(s *session) error {
+		_, err := s.exec(ctx)(sqltext.Analyze(table))
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		w.log.Warn("analyze_failed", zap.Stringer("table", table), zap.Error(err))
+	}
 }
 
 // tableLoad is one attempt to load one table.
@@ -48,10 +71,17 @@ type tableLoad struct {
 	w       *Warehouse
 	rel     *change.Relation
 	x       pglogrepl.LSN
+	rows    int64
 	pad     bool
 	attempt string
-	table   *sqltext.Table
-	shadow  sqltext.Name
+	// incidents are recorded with the table's position.
+	incidents []*copyJob
+	table     *sqltext.Table
+	shadow    sqltext.Name
+	// inPlace: the target is there and is kept.
+	inPlace bool
+	// newSchema: this process has made the target's schema.
+	newSchema bool
 }
 
 // begin makes the shadow table and records it in the position, so that it is
@@ -65,22 +95,29 @@ func (l *tableLoad) begin(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	switch state := checkpoint.State(p.State); {
-	case p.MadeTarget && p.X == l.x.String() && (state == checkpoint.Loaded || state == checkpoint.Live):
+	case p.X == l.x.String() && (state == checkpoint.Loaded || state == checkpoint.Live):
 		return true, nil
 	case state != checkpoint.Loading:
 		return false, &change.Fault{
-			Scope: change.ScopeTable, Op: "loading", Table: l.rel.String(), TableOID: l.rel.OID, LSN: l.x,
+			Scope: change.ScopeTable, Code: change.CodeLoadState, Op: "loading", Table: l.rel.String(), TableOID: l.rel.OID, LSN: l.x,
 			Err: fmt.Errorf("the table is %s", state), Remedy: "load the table again",
 		}
 	}
 	if l.table, err = w.table(l.rel); err != nil {
 		return false, tableFault("mapping columns", l.rel, err)
 	}
+	if l.inPlace, err = w.keeps(ctx, l.rel, l.table); err != nil {
+		return false, err
+	}
 	l.shadow = sqltext.ShadowName(p.Target.Schema, l.rel.OID, l.attempt)
 	missing, err := w.missingSchema(ctx, p.Target.Schema)
 	if err != nil {
 		return false, err
 	}
+	if missing {
+		w.newSchemas[p.Target.Schema] = true
+	}
+	l.newSchema = w.newSchemas[p.Target.Schema]
 	old := sqltext.Name{Schema: p.Target.Schema, Table: p.Shadow}
 	p.Shadow = l.shadow.Table
 	err = w.fenced(ctx, w.fence, func(s *session) error {
@@ -180,21 +217,19 @@ func (l *tableLoad) end(ctx context.Context) error {
 		return tableFault("loading", l.rel, err)
 	}
 	p = withTable(p, t)
-	p.Shadow, p.MadeTarget = "", true
+	p.Shadow, p.MadeTarget = "", !l.inPlace
 	err = w.fenced(ctx, w.fence, func(s *session) error {
-		if l.pad {
-			if _, err := s.exec(ctx)(sqltext.DropPad(l.shadow)); err != nil {
-				return tableFault("dropping the pad column", l.rel, err)
-			}
+		publish := l.rename
+		if l.inPlace {
+			publish = l.replace
 		}
-		_, err := s.exec(ctx)(sqltext.Rename(l.shadow, p.Target.Table))
-		if hasCode(err, "42P07") {
-			return existsFault(l.rel, p.Target)
+		if err := publish(ctx, s); err != nil {
+			return err
 		}
-		if err != nil {
-			return tableFault("renaming the shadow table", l.rel, err)
+		if err := w.copyIncidents(ctx, s, l.incidents); err != nil {
+			return err
 		}
-		err = w.savePosition(ctx, s, p)
+		err := w.savePosition(ctx, s, p)
 		change.Reach(change.SeamLoadBeforeCommit)
 		return err
 	})
@@ -205,9 +240,42 @@ func (l *tableLoad) end(ctx context.Context) error {
 	return err
 }
 
+// rename gives the shadow the target's name, and others their rights on it.
+func (l *tableLoad) rename(ctx context.Context, s *session) error {
+	run := s.exec(ctx)
+	if l.pad {
+		if _, err := run(sqltext.DropPad(l.shadow)); err != nil {
+			return tableFault("dropping the pad column", l.rel, err)
+		}
+	}
+	_, err := run(sqltext.Rename(l.shadow, l.table.Name.Table))
+	if hasCode(err, "42P07") {
+		return existsFault(l.rel, l.table.Name)
+	}
+	if err != nil {
+		return tableFault("renaming the shadow table", l.rel, err)
+	}
+	for _, g := range l.w.cfg.Grants {
+		if g.Applies != nil && !g.Applies(l.rel.Schema, l.rel.Name) {
+			continue
+		}
+		_, err := run(sqltext.Grant(l.table.Name, g.Privileges, g.To))
+		if err == nil && l.newSchema {
+			_, err = run(sqltext.GrantUsage(l.table.Name.Schema, g.To))
+		}
+		if err != nil {
+			return &change.Fault{
+				Scope: change.ScopeLoop, Code: change.CodeGrants, Op: "granting rights", Table: l.rel.String(), Err: err,
+				Remedy: "check the names in redshift.grants: users, groups and roles must exist",
+			}
+		}
+	}
+	return nil
+}
+
 func existsFault(rel *change.Relation, target sqltext.Name) error {
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: "loading", Table: rel.String(), TableOID: rel.OID,
+		Scope: change.ScopeTable, Code: change.CodeTarget, Op: "loading", Table: rel.String(), TableOID: rel.OID,
 		Err:    fmt.Errorf("target %s exists already", target),
 		Remedy: "drop or rename it, or map the source schema to another one in target.schemas",
 	}
@@ -222,7 +290,7 @@ func (w *Warehouse) settledPosition(ctx context.Context, rel *change.Relation) (
 	p, ok := w.positions[rel.OID]
 	if !ok {
 		return p, &change.Fault{
-			Scope: change.ScopeLoop, Op: "loading", Table: rel.String(),
+			Scope: change.ScopeLoop, Code: change.CodeLoadState, Op: "loading", Table: rel.String(),
 			Err:    errors.New("the positions on Redshift lack the table"),
 			Remedy: "start the first load over",
 		}
@@ -282,7 +350,7 @@ func (w *Warehouse) goLive(ctx context.Context) error {
 		}
 		if err != nil {
 			return &change.Fault{
-				Scope: change.ScopeLoop, Op: "making tables live", Err: err,
+				Scope: change.ScopeLoop, Code: change.CodeLoadState, Op: "making tables live", Err: err,
 				Remedy: "start the first load over",
 			}
 		}
@@ -323,7 +391,7 @@ func (w *Warehouse) stop(ctx context.Context, oid uint32, reason string) error {
 	p, ok := w.positions[oid]
 	if !ok {
 		return &change.Fault{
-			Scope: change.ScopeLoop, Op: "stopping a table", TableOID: oid,
+			Scope: change.ScopeLoop, Code: change.CodeLoadState, Op: "stopping a table", TableOID: oid,
 			Err: fmt.Errorf("the positions on Redshift lack a table with oid %d", oid), Remedy: "report this",
 		}
 	}

@@ -210,7 +210,7 @@ func TestCheck(t *testing.T) {
 	folding.Columns = append(folding.Columns, change.Column{Attnum: 3, Name: "Note", Type: "int4", TypeKind: "b"})
 	odd.Name = "odd"
 	odd.Columns = append(odd.Columns,
-		change.Column{Attnum: 3, Name: "shape", Type: "geometry", TypeKind: "b"},
+		change.Column{Attnum: 3, Name: "shape", Type: "anyelement", TypeKind: "p"},
 		change.Column{Attnum: 4, Name: "oid", Type: "int4", TypeKind: "b"})
 	upper.Schema, upper.Name = "crm", "WIDE"
 	elsewhere.Schema, elsewhere.Name = "walshift", "t"

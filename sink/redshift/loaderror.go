@@ -23,6 +23,11 @@ func (e *copyError) Error() string { return "copying files: " + e.err.Error() }
 // Unwrap returns the server's error.
 func (e *copyError) Unwrap() error { return e.err }
 
+// errShared reports that rows which share a staging table with those of other
+// tables met something that stops a table. The run is done once more with each
+// file by itself: then the error names file, line and column of the log.
+var errShared = errors.New("applying from a shared staging table")
+
 // loadError is a row of SYS_LOAD_ERROR_DETAIL.
 type loadError struct {
 	file, column, columnType string
@@ -42,11 +47,13 @@ func (w *Warehouse) explain(ctx context.Context, s *session, err error) error {
 	}
 	found, lookup := w.loadErrors(ctx, s, keyPart(job.files))
 	switch {
+	case job.shared && (len(found) > 0 || tableScope(c.err) == change.ScopeTable):
+		return fmt.Errorf("%w: %w", errShared, c.err)
 	case lookup != nil || len(found) == 0:
 		// S3, permissions and memory leave no row there: the statement's own
 		// error is all there is.
 		f := &change.Fault{
-			Scope: scopeOf(c.err), Op: "copying files", Table: job.rel.String(), Seq: job.seq, Err: c.err,
+			Scope: scopeOf(c.err), Code: change.CodeCopyFiles, Op: "copying files", Table: job.rel.String(), Seq: job.seq, Err: c.err,
 			Remedy: "check that redshift.iam_role may read the log's bucket and that the bucket's region is set",
 		}
 		if tableScope(c.err) == change.ScopeTable {
@@ -55,14 +62,14 @@ func (w *Warehouse) explain(ctx context.Context, s *session, err error) error {
 		return f
 	case found[0].code == 1212:
 		return &change.Fault{
-			Scope: change.ScopeLoop, Op: "copying files", Table: job.rel.String(), Seq: job.seq,
+			Scope: change.ScopeLoop, Code: change.CodeLogGap, Op: "copying files", Table: job.rel.String(), Seq: job.seq,
 			Err:    fmt.Errorf("file %s is missing", found[0].file),
 			Remedy: "restore the object, and take any lifecycle rule off the log's prefix",
 		}
 	}
 	e := found[0]
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: "copying files", Table: job.rel.String(), TableOID: job.rel.OID, Seq: job.seq,
+		Scope: change.ScopeTable, Code: change.CodeCopyValue, Op: "copying files", Table: job.rel.String(), TableOID: job.rel.OID, Seq: job.seq,
 		Err: fmt.Errorf("line %d of %s, column %q (%s): %s (load error %d)",
 			e.line, e.file, job.column(e.column), e.columnType, loadReason(e.code), e.code),
 		Remedy: "look at the line in that file, mend the value or the column on the source, and load the table again",

@@ -2,6 +2,7 @@ package redshift
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,8 @@ type copyJob struct {
 	target  sqltext.Name
 	columns []string
 	files   []change.File
+	// shared says that the files hold rows of many tables.
+	shared bool
 	// url is the COPY manifest's, once it has been written.
 	url string
 }
@@ -40,6 +43,21 @@ type stageJob struct {
 	// rows are staged; of them existed are in the target before the segment's
 	// merges, and kept have kept columns.
 	rows, existed, kept int64
+	// shared is set for a shared staging table, of the given slots. A table's
+	// part of one has a job for its own statements: rows are then those that it
+	// inserts, and doomed those that it looks for in the target first, of which
+	// existed are there.
+	shared bool
+	slots  []string
+	doomed int64
+}
+
+// create returns the staging table's DDL.
+func (j *stageJob) create() (string, error) {
+	if j.shared {
+		return sqltext.CreateShared(j.staging.Name, j.slots)
+	}
+	return sqltext.CreateStaging(&j.staging)
 }
 
 // stepKind is what one step of a table does.
@@ -51,6 +69,7 @@ const (
 	stepDelete
 	stepMerge
 	stepReplace // DELETE and INSERT of staged rows
+	stepRemove  // DELETE of what a shared table's rows take the place of
 	stepInsert  // INSERT of staged rows
 	stepCopy    // COPY into the target
 )
@@ -68,11 +87,13 @@ type step struct {
 // steps in one transaction.
 type plan struct {
 	attempt string
-	staged  []*stageJob
-	// copies go straight into targets.
-	copies []*copyJob
-	tables []*tablePlan
-	rows   int64
+	// label names the batches, for the statements' labels.
+	label  string
+	staged []*stageJob
+	// copies go straight into targets, incidents into their own table.
+	copies, incidents []*copyJob
+	tables            []*tablePlan
+	rows              int64
 }
 
 // tablePlan holds the steps of one table in order.
@@ -86,73 +107,179 @@ type tablePlan struct {
 
 // planner builds a plan.
 type planner struct {
-	w      *Warehouse
-	plan   *plan
-	tables map[uint32]*tablePlan
+	w    *Warehouse
+	plan *plan
 }
 
 // planRun turns batches into a plan. Tables are independent of each other
 // inside the one transaction, so that each has its own list of steps; they are
-// written in the order of their names, the same in every transaction.
-func (w *Warehouse) planRun(batches []*change.Manifest) (*plan, error) {
-	p := &planner{w: w, plan: &plan{attempt: newID()}, tables: make(map[uint32]*tablePlan)}
-	for _, m := range batches {
-		for i := range m.Segments {
-			if err := p.segment(m.Seq, &m.Segments[i]); err != nil {
+// written in the order of their names, the same in every transaction. Where
+// share is set small segments are read, folded and put together.
+func (w *Warehouse) planRun(ctx context.Context, batches []*change.Manifest, share bool) (*plan, error) {
+	p := &planner{w: w, plan: &plan{
+		attempt: newID(), label: fmt.Sprintf("batches %d to %d", batches[0].Seq, batches[len(batches)-1].Seq),
+	}}
+	tables, marker, err := w.tableRuns(batches)
+	if err != nil {
+		return nil, err
+	}
+	shared := &sharer{w: w, plan: p.plan, marker: marker}
+	for _, t := range tables {
+		p.plan.tables = append(p.plan.tables, &tablePlan{name: t.table.Name})
+	}
+	for next := 0; next < len(tables); {
+		first := next
+		var parts []*runPart
+		for ; next < len(tables) && (next == first || len(parts)+len(tables[next].parts) <= windowParts); next++ {
+			for _, part := range tables[next].parts {
+				if part.fold && share {
+					parts = append(parts, part)
+				}
+			}
+		}
+		if err := w.fold(ctx, parts, marker); err != nil {
+			return nil, err
+		}
+		for i := first; i < next; i++ {
+			if err := p.table(ctx, shared, p.plan.tables[i], tables[i]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	for _, t := range p.tables {
-		t.flush(p.plan)
-		p.plan.tables = append(p.plan.tables, t)
+	if p.plan.incidents, err = w.incidentJobs(batches); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(p.plan.tables, func(a, b *tablePlan) int {
-		return cmp.Or(cmp.Compare(a.name.Schema, b.name.Schema), cmp.Compare(a.name.Table, b.name.Table))
-	})
-	return p.plan, nil
+	return p.plan, shared.flush(ctx)
 }
 
-// segment adds a segment's steps: truncate, fill, deletes, merges, inserts.
-func (p *planner) segment(seq uint64, s *change.SegmentFiles) error {
-	rel := &s.Relation
-	position, ok := p.w.positions[rel.OID]
+// tableRuns sorts the batches' segments by table, in the order of the tables'
+// names, and returns the null marker of the first file.
+func (w *Warehouse) tableRuns(batches []*change.Manifest) (runs []*tableRun, marker string, err error) {
+	byOID := make(map[uint32]*tableRun)
+	for _, m := range batches {
+		for i := range m.Segments {
+			s := &m.Segments[i]
+			table, err := w.liveTable(m.Seq, &s.Relation)
+			if err != nil {
+				return nil, "", err
+			}
+			if table == nil {
+				continue
+			}
+			t := byOID[s.Relation.OID]
+			if t == nil {
+				t = &tableRun{rel: &s.Relation, table: table}
+				byOID[s.Relation.OID] = t
+				runs = append(runs, t)
+			}
+			t.add(w, m.Seq, s)
+			if marker == "" && len(s.Files) > 0 {
+				marker = s.Files[0].NullMarker
+			}
+		}
+	}
+	slices.SortFunc(runs, func(a, b *tableRun) int {
+		return cmp.Or(cmp.Compare(a.table.Name.Schema, b.table.Name.Schema), cmp.Compare(a.table.Name.Table, b.table.Name.Table))
+	})
+	return runs, marker, nil
+}
+
+// liveTable returns the target of a relation, nil if the table is stopped.
+func (w *Warehouse) liveTable(seq uint64, rel *change.Relation) (*sqltext.Table, error) {
+	position, ok := w.positions[rel.OID]
 	switch {
 	case ok && checkpoint.State(position.State) == checkpoint.Stopped:
-		return nil
+		return nil, nil
 	case !ok || checkpoint.State(position.State) != checkpoint.Live:
-		return &change.Fault{
-			Scope: change.ScopeLoop, Op: "applying changes", Table: rel.String(), Seq: seq,
+		return nil, &change.Fault{
+			Scope: change.ScopeLoop, Code: change.CodeWarehouseState, Op: "applying changes", Table: rel.String(), Seq: seq,
 			Err:    fmt.Errorf("the table is not live on Redshift (state %q)", position.State),
 			Remedy: "restore schema walshift, or run `walshift teardown` and start afresh",
 		}
 	}
-	table, err := p.w.table(rel)
+	table, err := w.table(rel)
 	if err != nil {
-		return atBatch(tableFault("mapping columns", rel, err), seq)
+		return nil, atBatch(tableFault("mapping columns", rel, err), seq)
 	}
-	t := p.tables[rel.OID]
-	if t == nil {
-		t = &tablePlan{name: table.Name}
-		p.tables[rel.OID] = t
+	return table, nil
+}
+
+// table plans the steps of one table.
+func (p *planner) table(ctx context.Context, shared *sharer, plan *tablePlan, t *tableRun) error {
+	for _, part := range t.parts {
+		for i := range part.segments {
+			for _, f := range part.segments[i].Files {
+				p.plan.rows += f.Rows
+			}
+		}
+		if part.folded != nil {
+			if err := p.folded(ctx, shared, plan, part); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, s := range part.segments {
+			if err := p.segment(plan, part.seq, s, t); err != nil {
+				return err
+			}
+		}
+	}
+	plan.flush(p.plan)
+	return nil
+}
+
+// folded adds the steps of a folded part: truncate, fill, delete, insert.
+func (p *planner) folded(ctx context.Context, shared *sharer, plan *tablePlan, part *runPart) error {
+	plan.flush(p.plan)
+	t := part.run
+	b := &segmentPlan{planner: p, t: plan, rel: t.rel, table: t.table, seq: part.seq}
+	if part.folded.Truncated {
+		b.step(step{kind: stepTruncate})
+	}
+	if len(part.folded.Rows) == 0 {
+		return nil
+	}
+	j, err := shared.add(ctx, part)
+	if err != nil {
+		return err
+	}
+	if j.kept > 0 {
+		b.step(step{kind: stepFill, job: j})
+	}
+	if j.doomed > 0 {
+		b.step(step{kind: stepRemove, job: j})
+	}
+	if j.rows > 0 {
+		b.step(step{kind: stepInsert, job: j})
+	}
+	return nil
+}
+
+// segment adds a segment's steps: truncate, fill, deletes, merges, inserts.
+func (p *planner) segment(plan *tablePlan, seq uint64, s *change.SegmentFiles, t *tableRun) error {
+	rel, table := &s.Relation, t.table
+	if rel != t.rel {
+		var err error
+		if table, err = p.w.table(rel); err != nil {
+			return atBatch(tableFault("mapping columns", rel, err), seq)
+		}
 	}
 	kinds := make(map[change.Kind][]change.File)
 	for _, f := range s.Files {
 		kinds[f.Kind] = append(kinds[f.Kind], f)
-		p.plan.rows += f.Rows
 	}
 	for _, k := range []change.Kind{change.KindMultiset, change.KindRaw} {
 		if len(kinds[k]) > 0 {
 			return atBatch(&change.Fault{
-				Scope: change.ScopeTable, Op: "applying changes", Table: rel.String(), TableOID: rel.OID,
+				Scope: change.ScopeTable, Code: change.CodeNotApplicable, Op: "applying changes", Table: rel.String(), TableOID: rel.OID,
 				Err:    fmt.Errorf("this version can't apply files of kind %q", k),
 				Remedy: "run a newer walshift",
 			}, seq)
 		}
 	}
-	b := &segmentPlan{planner: p, t: t, rel: rel, table: table, seq: seq}
+	b := &segmentPlan{planner: p, t: plan, rel: rel, table: table, seq: seq}
 	if s.Truncate || len(kinds[change.KindDelete])+len(kinds[change.KindUpsert])+len(kinds[change.KindPartial]) > 0 {
-		t.flush(p.plan)
+		plan.flush(p.plan)
 	}
 	if s.Truncate {
 		b.step(step{kind: stepTruncate})

@@ -27,7 +27,7 @@ func parseDSN(c *Config) (*pgx.ConnConfig, error) {
 	p.RuntimeParams = map[string]string{"application_name": "walshift/" + c.Pipeline}
 	p.DefaultQueryExecMode = pgx.QueryExecModeExec
 	p.StatementCacheCapacity, p.DescriptionCacheCapacity = 0, 0
-	p.ConnectTimeout = c.ConnectTimeout
+	p.ConnectTimeout, p.Tracer = c.ConnectTimeout, c.Tracer
 	// Firewalls in front of Redshift forget idle connections within minutes.
 	dialer := &net.Dialer{
 		Timeout:         c.ConnectTimeout,
@@ -48,6 +48,18 @@ type session struct {
 	idle time.Time
 	// statements counts what was sent, for Result.
 	statements int64
+	// label says in each statement whose it is and what it is part of, for the
+	// one who reads SYS_QUERY_HISTORY.
+	label string
+}
+
+// labelled returns the text to send.
+func (s *session) labelled(sql string) string { return s.label + sql }
+
+// begins sets the label: the pipeline and what is being done. Neither may end
+// the comment.
+func (s *session) begins(pipeline, what string) {
+	s.label = "/* walshift/" + pipeline + ": " + what + " */ "
 }
 
 // connect opens a session with the parameters of the configuration.
@@ -61,6 +73,7 @@ func connect(ctx context.Context, c *Config) (*session, error) {
 		return nil, fmt.Errorf("connecting to Redshift: %w", err)
 	}
 	s := &session{conn: conn}
+	s.begins(c.Pipeline, "session")
 	if err := s.prepare(ctx, c); err != nil {
 		s.close(ctx)
 		return nil, fmt.Errorf("setting up a session: %w", err)
@@ -114,7 +127,7 @@ func (s *session) exec(ctx context.Context) func(sql string, err error) (int64, 
 			return 0, err
 		}
 		s.statements++
-		tag, err := s.conn.Exec(ctx, sql)
+		tag, err := s.conn.Exec(ctx, s.labelled(sql))
 		if err != nil {
 			return 0, statementError(err)
 		}
@@ -142,7 +155,7 @@ func (s *session) query(ctx context.Context, columns int, scan func(r record) er
 			return err
 		}
 		s.statements++
-		rows, err := s.conn.Query(ctx, sql, pgx.QueryExecModeExec)
+		rows, err := s.conn.Query(ctx, s.labelled(sql), pgx.QueryExecModeExec)
 		if err != nil {
 			return statementError(err)
 		}

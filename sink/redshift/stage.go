@@ -3,6 +3,7 @@ package redshift
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,8 @@ func (w *Warehouse) stage(ctx context.Context, p *plan) (int64, error) {
 			c.url = fmt.Sprintf("%020d-%s-%04d", c.seq, p.attempt, n)
 		}
 	}
-	for _, c := range p.copies {
+	direct := slices.Concat(p.copies, p.incidents)
+	for _, c := range direct {
 		n++
 		c.url = fmt.Sprintf("%020d-%s-%04d", c.seq, p.attempt, n)
 	}
@@ -39,10 +41,13 @@ func (w *Warehouse) stage(ctx context.Context, p *plan) (int64, error) {
 					}
 				}
 			}
-			return w.inSession(ctx, &statements, func(s *session) error { return w.loadStages(ctx, s, jobs) })
+			return w.inSession(ctx, &statements, func(s *session) error {
+				s.begins(w.cfg.Pipeline, p.label)
+				return w.loadStages(ctx, s, jobs)
+			})
 		})
 	}
-	for _, c := range p.copies {
+	for _, c := range direct {
 		g.Go(func() error { return w.putManifest(ctx, c, c.url) })
 	}
 	err := g.Wait()
@@ -64,6 +69,7 @@ func (w *Warehouse) inSession(ctx context.Context, statements *atomic.Int64, bod
 	if err != nil {
 		return err
 	}
+	s.begins(w.cfg.Pipeline, "load")
 	before := s.statements
 	err = body(s)
 	statements.Add(s.statements - before)
@@ -100,7 +106,7 @@ func share(jobs []*stageJob, n int) [][]*stageJob {
 func (w *Warehouse) loadStages(ctx context.Context, s *session, jobs []*stageJob) error {
 	err := s.transaction(ctx, func() error {
 		for _, j := range jobs {
-			if _, err := s.exec(ctx)(sqltext.CreateStaging(&j.staging)); err != nil {
+			if _, err := s.exec(ctx)(j.create()); err != nil {
 				return atBatch(tableFault("creating a staging table", j.rel, err), j.seq)
 			}
 			change.Reach(change.SeamStagingCreated)
@@ -132,9 +138,13 @@ func (w *Warehouse) copy(ctx context.Context, s *session, c *copyJob) error {
 	if err != nil {
 		return fmt.Errorf("counting the rows of COPY: %w", err)
 	}
-	if want := c.rows(); got != want {
+	switch want := c.rows(); {
+	case got == want:
+	case c.shared:
+		return fmt.Errorf("%w: COPY loaded %d rows, the file holds %d", errShared, got, want)
+	default:
 		return &change.Fault{
-			Scope: change.ScopeTable, Op: "copying files", Table: c.rel.String(), TableOID: c.rel.OID, Seq: c.seq,
+			Scope: change.ScopeTable, Code: change.CodeCopyFiles, Op: "copying files", Table: c.rel.String(), TableOID: c.rel.OID, Seq: c.seq,
 			Err:    fmt.Errorf("COPY loaded %d rows, the files hold %d", got, want),
 			Remedy: "keep the objects below " + keyPart(c.files) + " and report this; load the table again to go on",
 		}

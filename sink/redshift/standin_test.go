@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -104,7 +105,42 @@ func (h *house) put(ctx context.Context, key string, body []byte) error {
 	return err
 }
 
-// PutCopyManifest implements redshift.CopyManifests.
+// ReadRecords implements redshift.Files.
+func (h *house) ReadRecords(ctx context.Context, f *change.File, limit int64) ([]byte, error) {
+	b := bucket
+	out, err := h.s3.Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &b, Key: &f.Key})
+	if err != nil {
+		return nil, err
+	}
+	defer out.Body.Close()
+	z, err := gzip.NewReader(out.Body)
+	if err != nil {
+		return nil, err
+	}
+	records, err := io.ReadAll(z)
+	if int64(len(records)) > limit {
+		return nil, change.ErrTooLarge
+	}
+	return records, err
+}
+
+// PutRecords implements redshift.Files.
+func (h *house) PutRecords(ctx context.Context, name, marker string, rows int64, records []byte) (change.File, error) {
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	if _, err := z.Write(records); err != nil {
+		return change.File{}, err
+	}
+	if err := z.Close(); err != nil {
+		return change.File{}, err
+	}
+	f := change.File{
+		Key: "copy/" + h.user + "/" + name + ".csv.gz", Rows: rows, NullMarker: marker, Compression: "gzip", Bytes: int64(body.Len()),
+	}
+	return f, h.put(ctx, f.Key, body.Bytes())
+}
+
+// PutCopyManifest implements redshift.Files.
 func (h *house) PutCopyManifest(ctx context.Context, name string, files []change.File) (string, error) {
 	var entries []any
 	for _, f := range files {

@@ -81,7 +81,10 @@ func (w *Warehouse) remove(ctx context.Context, s *session, dropTargets bool) (R
 	if _, err := run(sqltext.DropFreshness()); err != nil {
 		return r, fmt.Errorf("dropping the view of positions: %w", err)
 	}
-	drop = append(drop, sqltext.PositionsTable(pipeline), sqltext.SessionsTable(pipeline), sqltext.FenceTable(pipeline))
+	if _, err := run(sqltext.DropIncidentsView()); err != nil {
+		return r, fmt.Errorf("dropping the view of incidents: %w", err)
+	}
+	drop = append(drop, sqltext.IncidentsTable(pipeline), sqltext.AcksTable(pipeline), sqltext.PositionsTable(pipeline), sqltext.SessionsTable(pipeline), sqltext.FenceTable(pipeline))
 	for _, name := range drop {
 		if _, err := run(sqltext.DropTables([]sqltext.Name{name})); err != nil {
 			return r, fmt.Errorf("dropping %s: %w", name, err)
@@ -104,5 +107,5 @@ func (w *Warehouse) remove(ctx context.Context, s *session, dropTargets bool) (R
 	if _, err := run(sqltext.CreateFreshness(others)); err != nil {
 		return r, fmt.Errorf("making the view of positions: %w", err)
 	}
-	return r, nil
+	return r, w.createIncidentsView(ctx, s, found)
 }

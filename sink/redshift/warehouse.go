@@ -17,11 +17,17 @@ import (
 	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
 
-// CopyManifests writes the manifests that COPY reads: package stage's Log.
-type CopyManifests interface {
+// Files are what apply needs of S3: package stage's Log.
+type Files interface {
 	// PutCopyManifest writes a COPY manifest for files under a name that is
 	// unique in the pipeline, and returns its s3:// URL.
 	PutCopyManifest(ctx context.Context, name string, files []change.File) (url string, err error)
+	// ReadRecords returns a data file's records, uncompressed; more than limit
+	// bytes are [change.ErrTooLarge].
+	ReadRecords(ctx context.Context, f *change.File, limit int64) ([]byte, error)
+	// PutRecords writes records as a data file under a name that is unique in
+	// the pipeline, and returns it.
+	PutRecords(ctx context.Context, name, marker string, rows int64, records []byte) (change.File, error)
 }
 
 // State is what Redshift remembers of the pipeline.
@@ -36,6 +42,8 @@ type State struct {
 	CommitTime time.Time
 	// Tables are ordered by oid.
 	Tables []checkpoint.Table
+	// Once says that the tables were loaded by a load that nothing follows.
+	Once bool
 }
 
 // Start is where a pipeline begins.
@@ -50,17 +58,21 @@ type Start struct {
 // safe for concurrent use; those that write under the fence run one at a time.
 type Warehouse struct {
 	cfg    Config
-	stores CopyManifests
+	stores Files
 	log    *zap.Logger
 
 	// mu guards the main session and what this process believes of Redshift.
 	mu   sync.Mutex
 	main *session
+	// doing is what the main session's statements are labelled with.
+	doing string
 	// epoch is ours, 0 before Arrive or Begin.
 	epoch uint64
 	fence fenceRow
 	// positions are the rows of the positions table, by oid.
 	positions map[uint32]sqltext.Position
+	// newSchemas are the target schemas that this process has made.
+	newSchemas map[string]bool
 	// lost is the id of a transaction whose COMMIT was not answered.
 	lost string
 	db   database
@@ -88,11 +100,11 @@ type database struct {
 
 // New returns a Warehouse for a valid configuration. It does not connect: the
 // daemon starts whatever state Redshift is in.
-func New(cfg Config, manifests CopyManifests, log *zap.Logger) (*Warehouse, error) {
+func New(cfg Config, files Files, log *zap.Logger) (*Warehouse, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring redshift: %w", err)
 	}
-	return &Warehouse{cfg: cfg, stores: manifests, log: log, pool: make(chan *session, cfg.StagingSessions)}, nil
+	return &Warehouse{cfg: cfg, stores: files, doing: "state", log: log, pool: make(chan *session, cfg.StagingSessions), newSchemas: make(map[string]bool)}, nil
 }
 
 // Reset drops the sessions; the next call connects again. What a running COPY
@@ -133,6 +145,7 @@ func (w *Warehouse) ready(ctx context.Context) (*session, error) {
 // current returns the main session as it is, or a new one where it is closed.
 func (w *Warehouse) current(ctx context.Context) (*session, error) {
 	if w.main != nil && !w.main.conn.IsClosed() {
+		w.main.begins(w.cfg.Pipeline, w.doing)
 		return w.main, nil
 	}
 	w.dropMain(ctx)
@@ -145,6 +158,7 @@ func (w *Warehouse) current(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	w.main = s
+	s.begins(w.cfg.Pipeline, w.doing)
 	return s, nil
 }
 
@@ -216,6 +230,7 @@ func (w *Warehouse) table(rel *change.Relation) (*sqltext.Table, error) {
 		c := &rel.Columns[i]
 		m, err := sqltext.MapType(sqltext.SourceColumn{
 			Type: c.Type, Kind: c.TypeKind, Typmod: c.Typmod, Key: rel.IsKey(i),
+			NumericText: w.cfg.Values.Of(rel.String(), c.Name).UnboundedNumeric == sqltext.NumericText,
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("column %q: %w", c.Name, err))

@@ -25,7 +25,7 @@ func CheckChain(prev, next *change.Manifest) error {
 	}
 	broken := func(format string, args ...any) error {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: "following the log", Seq: next.Seq, LSN: pglogrepl.LSN(prev.End),
+			Scope: change.ScopeFatal, Code: change.CodeLogDamaged, Op: "following the log", Seq: next.Seq, LSN: pglogrepl.LSN(prev.End),
 			Err:    fmt.Errorf("%w: changes in (%s, %s] are at stake: %s", ErrBrokenChain, prev.End, next.End, fmt.Sprintf(format, args...)),
 			Remedy: "nothing of this batch was applied; find who wrote to the log's folder, then load the tables again",
 		}
@@ -63,7 +63,7 @@ func gap(first, last uint64, begin, end change.LSN) error {
 		batches += fmt.Sprintf(", changes after %s are lost", begin)
 	}
 	return &change.Fault{
-		Scope: change.ScopeFatal, Op: "following the log", Seq: first, LSN: pglogrepl.LSN(begin),
+		Scope: change.ScopeFatal, Code: change.CodeLogDamaged, Op: "following the log", Seq: first, LSN: pglogrepl.LSN(begin),
 		Err: fmt.Errorf("%w: %s", ErrGap, batches),
 		Remedy: "look for a lifecycle rule or a hand that deletes objects of the log, restore them from an older " +
 			"version of the objects if the bucket keeps those, else load the tables again",

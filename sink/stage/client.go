@@ -71,6 +71,9 @@ func newClient(ctx context.Context, cfg *Config) (*s3.Client, *http.Transport, e
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
 		o.DisableLogOutputChecksumValidationSkipped = true
+		if cfg.Observe != nil {
+			o.APIOptions = append(o.APIOptions, observed(cfg.Observe))
+		}
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = aws.String(cfg.Endpoint)
 			o.UsePathStyle = true

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
 
 // Defaults and limits of [Config].
@@ -53,6 +55,12 @@ type Config struct {
 	// Timeout bounds each request, without the time that a body needs at
 	// minUploadRate; at least 1 s; DefaultTimeout.
 	Timeout time.Duration
+	// Values say what becomes of values that don't fit their column. The zero
+	// value stops a table at the first.
+	Values sqltext.ValueRules
+	// Observe is told of every request that went out, by S3's name of the
+	// operation; it is called from many goroutines at once. May be nil.
+	Observe func(operation string, o Outcome) `json:"-"`
 }
 
 // String names the place and nothing secret.
@@ -104,6 +112,7 @@ func (c Config) Validate() error {
 	if (c.AccessKeyID == "") != (c.SecretAccessKey == "") {
 		errs = append(errs, errors.New("access key id and secret access key: want both or neither"))
 	}
+	errs = append(errs, c.Values.Validate())
 	if c.Endpoint != "" {
 		if u, err := url.Parse(c.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			errs = append(errs, fmt.Errorf("endpoint %q: want http://host:port or https://host", c.Endpoint))
@@ -138,7 +147,7 @@ func (c Config) Memory(writers int) int64 {
 	c = c.WithDefaults()
 	file := c.FileBytes + c.FileBytes/4
 	idle := file + int64(c.Parallel)*idleCoderBytes
-	return int64(writers)*(file+coderBytes) + c.inFlight() + idle
+	return int64(writers)*(file+coderBytes+incidentBytes) + c.inFlight() + idle
 }
 
 const (
@@ -147,6 +156,8 @@ const (
 	// FileBytes by; idleCoderBytes the encoder alone.
 	coderBytes     = 16 << 20
 	idleCoderBytes = 5 << 20
+	// incidentBytes is what a writer of incidents holds.
+	incidentBytes = idleCoderBytes + 2*incidentFileBytes
 )
 
 // inFlight is how many bytes of finished files may be on their way at once.

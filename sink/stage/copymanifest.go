@@ -34,6 +34,14 @@ type copyMeta struct {
 // is refused. An older manifest of the same name is replaced, so name must hold
 // the id of the attempt.
 func (l *Log) PutCopyManifest(ctx context.Context, name string, files []change.File) (string, error) {
+	url, err := l.putCopyManifest(ctx, name, files)
+	if err == nil {
+		change.Reach(change.SeamCopyManifestPut)
+	}
+	return url, err
+}
+
+func (l *Log) putCopyManifest(ctx context.Context, name string, files []change.File) (string, error) {
 	if err := checkName("copy manifest", name); err != nil {
 		return "", fmt.Errorf("writing copy manifest: %w", err)
 	}
@@ -65,7 +73,6 @@ func (l *Log) PutCopyManifest(ctx context.Context, name string, files []change.F
 	if err := l.put(ctx, object{key: key, body: body, contentType: contentJSON}); err != nil {
 		return "", l.fault("writing copy manifest "+key, err)
 	}
-	change.Reach(change.SeamCopyManifestPut)
 	return l.URL(key), nil
 }
 

@@ -31,10 +31,10 @@ func shapes() map[string]struct {
 		"wide": {relation([]int{0}, wide...), tuple(text...)},
 		"every type": {
 			relation([]int{0}, "int4", "text", "text", "text", "bool", "float8", "numeric", "date", "timestamp",
-				"timestamptz", "time", "timetz", "bytea", "jsonb", "uuid", "text"),
+				"timestamptz", "time", "timetz", "bytea", "jsonb", "uuid", "text", "_int4", "_text", "hstore", "_float8"),
 			tuple("1", `a "quoted", text`, "Größe", "", "t", "2.5e-3", "-12345.6789", "2024-02-29", "2024-02-29 12:00:00",
 				"2024-02-29 12:00:00.5+00", "23:59:59", "12:00:00+00", `\xdeadbeef`, `{"a": [1, 2.5, "x\n"], "b": null}`,
-				"00000000-0000-0000-0000-000000000000", null),
+				"00000000-0000-0000-0000-000000000000", null, "{1,NULL,3}", `[2:3]={"a \"b\"",c}`, `"k"=>"v", "n"=>NULL`, "{0.1,NaN,1e-300}"),
 		},
 	}
 }

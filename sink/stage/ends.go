@@ -116,7 +116,7 @@ func (l *Log) probe(ctx context.Context, after uint64, n int32) (listing, error)
 
 func strange(op, url string) error {
 	return &change.Fault{
-		Scope: change.ScopeLoop, Op: op, Err: errors.New("there is an object that walshift did not write: " + url),
+		Scope: change.ScopeLoop, Code: change.CodeLogForeign, Op: op, Err: errors.New("there is an object that walshift did not write: " + url),
 		Remedy: "move it out of the log's folder, and see that nothing else writes there",
 	}
 }

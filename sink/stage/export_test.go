@@ -12,10 +12,7 @@ var ErrCollision = errors.New("collision")
 
 // Field encodes one text as a field of the mapped type.
 func Field(m sqltext.Mapping, text, marker []byte) ([]byte, error) {
-	c := column{
-		name: "c", form: m.Form, maxBytes: m.MaxBytes,
-		precision: m.Precision, scale: m.Scale, voidIsNull: !m.Text(), flag: -1,
-	}
+	c := newColumn("c", m, new(scratch))
 	dst, r := c.append(nil, text, marker)
 	if r == fits {
 		return dst, nil
@@ -42,7 +39,7 @@ type RowEncoder struct{ c coder }
 
 // NewRowEncoder returns an encoder of complete rows of rel.
 func NewRowEncoder(rel *change.Relation, compression string) (*RowEncoder, error) {
-	shape, err := newLayout(rel, change.KindInsert, nil)
+	shape, err := newLayout(rel, change.KindInsert, nil, new(sqltext.ValueRules))
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (l *Log) fault(op string, err error) error {
 	if errors.As(err, &known) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	f := &change.Fault{Scope: change.ScopeRetry, Op: op, Err: err}
+	f := &change.Fault{Scope: change.ScopeRetry, Code: change.CodeLogRefused, Op: op, Err: err}
 	status, code := answer(err)
 	if remedy := l.remedy(status, code); remedy != "" {
 		f.Scope, f.Remedy = change.ScopeLoop, remedy

@@ -185,6 +185,8 @@ func (d *document) escape() (size int, r reason) {
 	}
 	d.i += 4
 	switch {
+	case r1 == 0: // some ways into Redshift cut a string there (redshift-facts 1.7)
+		return 0, jsonNUL
 	case r1 < 0xd800 || r1 > 0xdfff:
 		return utf8.RuneLen(r1), fits
 	case r1 > 0xdbff || len(d.b)-d.i < 3 || d.b[d.i+1] != '\\' || d.b[d.i+2] != 'u':

@@ -2,6 +2,7 @@ package stage
 
 import (
 	"github.com/walshift/walshift/replicator/change"
+	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
 
 // maxRecord is the longest record written. Redshift takes rows of up to 4 MB
@@ -19,12 +20,17 @@ type layout struct {
 	pad    bool
 	// zeros is a flag column in which nothing is kept.
 	zeros []byte
+	// misfits are the values of the last row that policies have changed.
+	misfits []misfit
+	// out are the columns that the row's length leaves no room for; nil but
+	// for such a row.
+	out []bool
 }
 
 // newLayout describes files of kind. rows may be nil where kind is not
 // KindPartial.
-func newLayout(rel *change.Relation, kind change.Kind, rows *change.Rows) (*layout, error) {
-	all, err := mapColumns(rel)
+func newLayout(rel *change.Relation, kind change.Kind, rows *change.Rows, rules *sqltext.ValueRules) (*layout, error) {
+	all, err := mapColumns(rel, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +74,9 @@ func (l *layout) findKept(rows *change.Rows) {
 
 // file returns the entry that the layout's files have in common.
 func (l *layout) file() change.File {
+	if l.kind == change.KindIncident { // of no relation's columns
+		return change.File{Kind: l.kind}
+	}
 	return change.File{
 		Kind: l.kind, Columns: attnums(l.columns), Origin: attnums(l.origin), KeptColumns: l.kept, Pad: l.pad,
 	}
@@ -94,9 +103,21 @@ type record struct {
 }
 
 // append appends the record of a row. On a reason other than fits, dst holds
-// part of it.
+// part of it. A record that is too long is made again without its largest
+// values, one after the other.
 func (l *layout) append(dst []byte, image, origin change.Tuple, marker []byte) ([]byte, record) {
 	begin := len(dst)
+	dst, rec := l.appendRecord(dst, image, origin, marker)
+	for rec.reason == rowTooLong && l.leaveOut(image) {
+		dst, rec = l.appendRecord(dst[:begin], image, origin, marker)
+	}
+	l.out = nil
+	return dst, rec
+}
+
+func (l *layout) appendRecord(dst []byte, image, origin change.Tuple, marker []byte) ([]byte, record) {
+	begin := len(dst)
+	l.misfits = l.misfits[:0]
 	var rec record
 	if dst, rec = l.appendTuple(dst, image, marker); rec.reason != fits {
 		return dst, rec
@@ -128,7 +149,14 @@ func (l *layout) appendTuple(dst []byte, t change.Tuple, marker []byte) ([]byte,
 		r := fits
 		switch v.Kind {
 		case change.ValueText:
-			dst, r = c.append(dst, v.Text, marker)
+			if l.out != nil && l.out[i] {
+				dst, r = l.misfit(dst, c, v.Text, marker, rowTooLong)
+				break
+			}
+			field := len(dst)
+			if dst, r = c.append(dst, v.Text, marker); r != fits && r != collides {
+				dst, r = l.misfit(dst[:field], c, v.Text, marker, r)
+			}
 		case change.ValueNull:
 			dst = append(dst, marker...)
 		case change.ValueUnchanged:

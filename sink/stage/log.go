@@ -25,6 +25,9 @@ const (
 	sumHeader = "sha256"
 	// maxManifest bounds what is read of a manifest.
 	maxManifest = 256 << 20
+	// maxOriginal bounds what is read of a kept original: PostgreSQL has no
+	// value above 1 GB, and prints a byte by two digits.
+	maxOriginal = 2<<30 + 2
 	// A conditional write that meets another one is tried again this often,
 	// waiting at first up to conflictWait, at last up to maxConflictWait.
 	conflictTries   = 8
@@ -45,10 +48,24 @@ type Log struct {
 	buffers      chan []byte
 }
 
-// Open connects to the log and checks that its bucket can be listed. It
+// Open is [New] and [Log.Ping]: it checks that the bucket can be listed. It
 // creates nothing. The error is a [change.Fault] with a remedy where an
 // operator can do something.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
+	l, err := New(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Ping(ctx); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// New returns the log without asking for anything of it: S3 may be away. Where
+// no region or credentials are set it looks for them as the AWS SDK does.
+func New(ctx context.Context, cfg Config) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("opening log: %w", err)
 	}
@@ -68,10 +85,6 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, l.fault("opening log "+cfg.String(), err)
 	}
 	l.cfg = cfg
-	if _, err := l.First(ctx); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("opening log %s: %w", cfg, err)
-	}
 	return l, nil
 }
 
@@ -95,7 +108,7 @@ func (l *Log) Commit(ctx context.Context, m *change.Manifest) error {
 	}
 	if _, err := change.DecodeManifest(body); err != nil {
 		return &change.Fault{
-			Scope: change.ScopeFatal, Op: op, Seq: m.Seq, Err: err,
+			Scope: change.ScopeFatal, Code: change.CodeInternal, Op: op, Seq: m.Seq, Err: err,
 			Remedy: "report this as a fault of walshift; nothing was written",
 		}
 	}
@@ -149,7 +162,7 @@ func (l *Log) Read(ctx context.Context, seq uint64) (*change.Manifest, error) {
 		return m, nil
 	}
 	return nil, &change.Fault{
-		Scope: change.ScopeFatal, Op: op, Seq: seq, Err: err,
+		Scope: change.ScopeFatal, Code: change.CodeLogDamaged, Op: op, Seq: seq, Err: err,
 		Remedy: "run the newest walshift that wrote to this log; if " + l.URL(manifestKey(seq)) +
 			" was changed by hand, restore it, or load the tables again",
 	}
@@ -185,7 +198,12 @@ func (l *Log) put(ctx context.Context, o object) error {
 	return err
 }
 
+// get reads a small object.
 func (l *Log) get(ctx context.Context, key string) ([]byte, error) {
+	return l.read(ctx, key, maxManifest)
+}
+
+func (l *Log) read(ctx context.Context, key string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	out, err := l.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.bucket, Key: aws.String(l.folder + key)})
@@ -193,12 +211,12 @@ func (l *Log) get(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	defer out.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(out.Body, maxManifest+1))
+	body, err := io.ReadAll(io.LimitReader(out.Body, limit+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", key, err)
-	case len(body) > maxManifest:
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", change.ErrBadManifest, key, maxManifest)
+	case int64(len(body)) > limit:
+		return nil, fmt.Errorf("%w: %s has more than %d bytes", change.ErrBadManifest, key, limit)
 	}
 	return body, nil
 }
@@ -250,7 +268,7 @@ func (l *Log) createFile(ctx context.Context, key string, body []byte, sum strin
 			return true, nil
 		}
 		return false, &change.Fault{
-			Scope: change.ScopeFatal, Op: op,
+			Scope: change.ScopeFatal, Code: change.CodeLogTaken, Op: op,
 			Err:    errors.New("another file of that name is there, and names hold the id of one attempt"),
 			Remedy: "find the other writer of this pipeline's folder and stop it, then start walshift again",
 		}

@@ -1,6 +1,10 @@
 package stage
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/walshift/walshift/sink/redshift/sqltext"
+)
 
 // reason says why a value can't be written to a file; fits means that it can.
 // It is a number so that the hot path returns it without an allocation.
@@ -12,6 +16,7 @@ const (
 	collides
 	absent
 	misplacedKept
+	empty
 	tooLong
 	holdsNUL
 	notUTF8
@@ -32,6 +37,10 @@ const (
 	jsonStringTooLong
 	jsonNumberTooLong
 	jsonSurrogate
+	jsonNUL
+	notArray
+	notRow
+	notHstore
 	rowTooLong
 )
 
@@ -44,6 +53,8 @@ func (r reason) String() string {
 		return "is absent from the row image"
 	case misplacedKept:
 		return "is marked as unchanged where a value is needed"
+	case empty:
+		return "is empty"
 	case tooLong:
 		return "has more bytes than the target column holds"
 	case holdsNUL:
@@ -84,6 +95,14 @@ func (r reason) String() string {
 		return "is JSON that holds a number which SUPER can't hold exactly"
 	case jsonSurrogate:
 		return "is JSON that holds half of a surrogate pair"
+	case jsonNUL:
+		return `is JSON that holds the character \u0000`
+	case notArray:
+		return "is not an array in PostgreSQL's notation"
+	case notRow:
+		return "is not a composite value in PostgreSQL's notation"
+	case notHstore:
+		return "is not an hstore in PostgreSQL's notation"
 	case rowTooLong:
 		return fmt.Sprintf("would make a record of more than %d bytes", maxRecord)
 	}
@@ -92,6 +111,10 @@ func (r reason) String() string {
 
 // remedy is the operator's next step.
 func (r reason) remedy() string {
+	if r.misfit() != "" {
+		return "set a policy for such values (docs/types.md), change the value at the source, or exclude its column or table, " +
+			"then load the table again"
+	}
 	switch r {
 	case absent:
 		return "report this as a fault of walshift; the table must be loaded again"
@@ -102,6 +125,61 @@ func (r reason) remedy() string {
 			"(client_encoding, DateStyle, TimeZone, bytea_output), then load the table again"
 	default:
 		return "change the value at the source or exclude its column or table, then load the table again"
+	}
+}
+
+// misfit returns the policy that a reason asks for, "" where there is none:
+// what the source would never send by itself is no matter of policies.
+func (r reason) misfit() sqltext.Misfit {
+	switch r {
+	case tooLong, tooManyDigits, jsonTooDeep, jsonStringTooLong, jsonNumberTooLong, jsonSurrogate, jsonNUL, rowTooLong:
+		return sqltext.MisfitOversize
+	case notANumber:
+		return sqltext.MisfitNaN
+	case infinite:
+		return sqltext.MisfitInfinity
+	case beforeChrist, yearTooHigh, hour24:
+		return sqltext.MisfitOutOfRange
+	case emptyIsNull:
+		return sqltext.MisfitEmptyBytes
+	default:
+		return ""
+	}
+}
+
+// code names a reason in an incident; it is stable, for people filter by it.
+func (r reason) code() string {
+	switch r {
+	case tooLong:
+		return "too_long"
+	case tooManyDigits:
+		return "too_many_digits"
+	case jsonTooDeep:
+		return "json_too_deep"
+	case jsonStringTooLong:
+		return "json_string_too_long"
+	case jsonNumberTooLong:
+		return "json_number_too_long"
+	case jsonSurrogate:
+		return "json_half_surrogate"
+	case jsonNUL:
+		return "json_nul"
+	case rowTooLong:
+		return "row_too_long"
+	case notANumber:
+		return "nan"
+	case infinite:
+		return "infinite"
+	case beforeChrist:
+		return "before_year_1"
+	case yearTooHigh:
+		return "after_year_9999"
+	case hour24:
+		return "hour_24"
+	case emptyIsNull:
+		return "empty_bytes"
+	default:
+		return "unexpected"
 	}
 }
 

@@ -10,8 +10,7 @@ import (
 
 // WriteSegment writes the rows of a segment into data files of batch seq and
 // returns the segment's entry for the manifest, its files in the order in
-// which kinds are applied: delete, partial, upsert, insert. All files are
-// durable when it returns without an error. index is the segment's place in
+// which kinds are applied: delete, partial, upsert, insert. All files, and the originals that they name, are durable when it returns without an error. index is the segment's place in
 // the batch.
 //
 // It may be called from several goroutines, for different indexes, and again
@@ -29,7 +28,12 @@ func (l *Log) WriteSegment(
 	defer cancel()
 	up := new(uploads)
 	folder := dataFolderOf(seq, attempt)
+	name := func(kind change.Kind) func(int) string {
+		return func(n int) string { return folder + dataName(index, kind, n) + extension(l.cfg.Compression) }
+	}
 	var files []*change.File
+	base := &writer{log: l, rel: s.Relation, at: s.Last, seq: seq, uploads: up, fileBytes: l.cfg.FileBytes}
+	incidents := incidentWriter(base, name(change.KindIncident))
 	for _, run := range []struct {
 		kind change.Kind
 		rows *change.Rows
@@ -39,21 +43,29 @@ func (l *Log) WriteSegment(
 		{change.KindUpsert, &s.Upserts},
 		{change.KindInsert, &s.Inserts},
 	} {
-		w := &writer{
-			log: l, rel: s.Relation, at: s.Last, seq: seq, uploads: up,
-			name: func(n int) string { return folder + dataName(index, run.kind, n) + extension(l.cfg.Compression) },
-		}
+		w := *base
+		w.name, w.incidents = name(run.kind), incidents
 		if err := w.rows(ctx, run.kind, run.rows); err != nil {
+			incidents.end()
 			cancel()
 			up.wg.Wait()
 			return entry, fmt.Errorf("writing segment %d: %w", index, err)
 		}
 		files = append(files, w.files...)
 	}
+	err := incidents.cut(ctx)
+	incidents.end()
+	if err != nil {
+		up.wg.Wait()
+		return entry, fmt.Errorf("writing segment %d: %w", index, err)
+	}
 	if err := up.wait(); err != nil {
 		return entry, fmt.Errorf("writing segment %d: %w", index, err)
 	}
 	entry.Files = values(files)
+	if len(incidents.files) > 0 {
+		entry.Incidents = values(incidents.files)
+	}
 	return entry, nil
 }
 
@@ -63,7 +75,7 @@ func (w *writer) rows(ctx context.Context, kind change.Kind, rows *change.Rows) 
 		return nil
 	}
 	var err error
-	if w.layout, err = newLayout(w.rel, kind, rows); err != nil {
+	if w.layout, err = newLayout(w.rel, kind, rows, &w.log.cfg.Values); err != nil {
 		return err
 	}
 	defer w.end()

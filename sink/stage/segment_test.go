@@ -230,7 +230,7 @@ func drawValue(t *rapid.T, typ, first string) string {
 	case "int8":
 		return fmt.Sprint(rapid.Int64().Draw(t, "int"))
 	case "numeric":
-		return rapid.StringMatching(`-?(0|[1-9][0-9]{0,28})(\.[0-9]{1,9})?`).Draw(t, "numeric")
+		return rapid.StringMatching(`-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,18})?`).Draw(t, "numeric")
 	case "bytea":
 		return `\x` + hex.EncodeToString(rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "bytes"))
 	case "jsonb":

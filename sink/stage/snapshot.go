@@ -25,7 +25,7 @@ func (l *Log) SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string
 	if err := checkName("attempt", attempt); err != nil {
 		return nil, fmt.Errorf("writing snapshot of table %s: %w", rel, err)
 	}
-	shape, err := newLayout(rel, change.KindInsert, nil)
+	shape, err := newLayout(rel, change.KindInsert, nil, &l.cfg.Values)
 	if err != nil {
 		return nil, err
 	}
@@ -34,13 +34,16 @@ func (l *Log) SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string
 		return nil, fmt.Errorf("naming snapshot files: %w", err)
 	}
 	folder := snapshotFolderOf(rel.OID, change.LSN(x), attempt)
+	name := func(kind string) func(int) string {
+		return func(n int) string {
+			return fmt.Sprintf("%s%04d-%s-%s%04d%s", folder, part, hex.EncodeToString(try[:]), kind, n, extension(l.cfg.Compression))
+		}
+	}
 	f := new(FileWriter)
 	f.w = writer{
-		log: l, layout: shape, rel: rel, at: x, uploads: &f.up,
-		name: func(n int) string {
-			return fmt.Sprintf("%s%04d-%s-%04d%s", folder, part, hex.EncodeToString(try[:]), n, extension(l.cfg.Compression))
-		},
+		log: l, layout: shape, rel: rel, at: x, uploads: &f.up, name: name(""), fileBytes: l.cfg.FileBytes,
 	}
+	f.w.incidents = incidentWriter(&f.w, name("incident-"))
 	return f, nil
 }
 
@@ -53,22 +56,31 @@ func (f *FileWriter) Write(ctx context.Context, row change.Tuple) error {
 }
 
 // Close writes the rest and returns the entries of all files, none where no
-// row was written; the files are durable then.
+// row was written, those of incidents last; files and originals are durable
+// then.
 func (f *FileWriter) Close(ctx context.Context) ([]change.File, error) {
 	err := f.w.cut(ctx)
-	f.w.end()
+	if err == nil {
+		err = f.w.incidents.cut(ctx)
+	}
+	f.end()
 	if first := f.up.wait(); err == nil {
 		err = first
 	}
 	if err != nil {
 		return nil, fmt.Errorf("writing snapshot of table %s: %w", f.w.rel, err)
 	}
-	return values(f.w.files), nil
+	return values(append(f.w.files, f.w.incidents.files...)), nil
+}
+
+func (f *FileWriter) end() {
+	f.w.end()
+	f.w.incidents.end()
 }
 
 // Abort gives up: it waits for the uploads under way (cancel their context to
 // make that short) and leaves their objects to [Log.Collect].
 func (f *FileWriter) Abort() {
-	f.w.end()
+	f.end()
 	f.up.wg.Wait()
 }

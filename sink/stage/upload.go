@@ -32,6 +32,12 @@ type writer struct {
 	// name returns the key of the n-th file, counted from 0.
 	name    func(n int) string
 	uploads *uploads
+	// fileBytes is the compressed size at which a file is cut.
+	fileBytes int64
+	// incidents takes the misfits of the rows; nil in a writer of incidents.
+	incidents *writer
+	// reported counts the incidents written.
+	reported int64
 
 	coder *coder
 	open  bool
@@ -58,11 +64,17 @@ func (w *writer) add(ctx context.Context, image, origin change.Tuple, existed bo
 			}
 		case rec.reason != fits:
 			return w.fault(rec)
-		case w.coder.size() >= w.log.cfg.FileBytes:
-			return w.cut(ctx)
-		default:
-			return nil
 		}
+		if rec.reason == collides {
+			continue
+		}
+		if err := w.report(ctx, image); err != nil {
+			return err
+		}
+		if w.coder.size() >= w.fileBytes {
+			return w.cut(ctx)
+		}
+		return nil
 	}
 	return fmt.Errorf("choosing null marker for table %s: %d markers equal values of one row", w.rel, maxMarkers)
 }
@@ -117,7 +129,8 @@ func (w *writer) cut(ctx context.Context) error {
 	return w.uploads.start(ctx, w.log, &f, body)
 }
 
-// end gives the coder back. The writer must not be used afterwards.
+// end gives the coder back. The writer must not be used afterwards, but for
+// rows of another layout.
 func (w *writer) end() {
 	if w.coder != nil {
 		w.log.giveCoder(w.coder)
@@ -126,13 +139,17 @@ func (w *writer) end() {
 }
 
 func (w *writer) fault(rec record) error {
-	e := &ValueError{Reason: rec.reason.String()}
+	e, remedy := &ValueError{Reason: rec.reason.String()}, rec.reason.remedy()
 	if rec.at != nil {
 		e.Column, e.Attnum = rec.at.name, rec.at.attnum
+		if rec.at.key && rec.reason.misfit() != "" {
+			remedy = "no policy applies to a key: change the value at the source, choose another replica identity, or exclude " +
+				"the table, then load the table again"
+		}
 	}
 	return &change.Fault{
-		Scope: change.ScopeTable, Op: "encoding row", Table: w.rel.String(), TableOID: w.rel.OID,
-		LSN: w.at, Seq: w.seq, Err: e, Remedy: rec.reason.remedy(),
+		Scope: change.ScopeTable, Code: change.CodeValue, Op: "encoding row", Table: w.rel.String(), TableOID: w.rel.OID,
+		LSN: w.at, Seq: w.seq, Err: e, Remedy: remedy,
 	}
 }
 
@@ -146,24 +163,33 @@ type uploads struct {
 // start sends body and fills f's checksum; it waits while too much is on its
 // way already. body belongs to the upload from then on.
 func (u *uploads) start(ctx context.Context, l *Log, f *change.File, body []byte) error {
-	size := min(int64(len(body)), l.cfg.inFlight())
+	return u.send(ctx, l, int64(len(body)), func() error {
+		sum := sha256.Sum256(body)
+		f.SHA256 = hex.EncodeToString(sum[:])
+		err := l.createFile(ctx, f.Key, body, f.SHA256)
+		change.Reach(change.SeamFileUploaded)
+		l.giveBuffer(body)
+		return err
+	})
+}
+
+// send runs an upload of so many bytes beside its caller; it waits while too
+// much is on its way already.
+func (u *uploads) send(ctx context.Context, l *Log, bytes int64, upload func() error) error {
+	size := min(bytes, l.cfg.inFlight())
 	if err := l.bytes.Acquire(ctx, size); err != nil {
-		return fmt.Errorf("waiting to upload %s: %w", f.Key, err)
+		return fmt.Errorf("waiting to upload: %w", err)
 	}
 	if err := l.slots.Acquire(ctx, 1); err != nil {
 		l.bytes.Release(size)
-		return fmt.Errorf("waiting to upload %s: %w", f.Key, err)
+		return fmt.Errorf("waiting to upload: %w", err)
 	}
 	u.wg.Go(func() {
 		defer l.bytes.Release(size)
 		defer l.slots.Release(1)
-		sum := sha256.Sum256(body)
-		f.SHA256 = hex.EncodeToString(sum[:])
-		if err := l.createFile(ctx, f.Key, body, f.SHA256); err != nil {
+		if err := upload(); err != nil {
 			u.fail(err)
 		}
-		change.Reach(change.SeamFileUploaded)
-		l.giveBuffer(body)
 	})
 	return nil
 }

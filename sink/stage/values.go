@@ -18,6 +18,19 @@ type column struct {
 	maxBytes int
 	// precision and scale are FormDecimal's.
 	precision, scale int
+	// element and delimiter are FormArray's.
+	element   sqltext.Element
+	delimiter byte
+	// key says that no policy may touch the column's values.
+	key bool
+	// super says that the column is a SUPER.
+	super bool
+	// bits is the size of a FormFloat.
+	bits int
+	// values are the column's policies.
+	values sqltext.Values
+	// scratch is memory that the layout's columns share.
+	scratch *scratch
 	// voidIsNull says that COPY loads an empty field as NULL: every type but
 	// the character types (redshift-facts 1.6).
 	voidIsNull bool
@@ -25,33 +38,49 @@ type column struct {
 	flag int
 }
 
+// scratch is memory for values that are rewritten before they are encoded.
+type scratch struct{ b []byte }
+
+// newColumn returns the encoder's view of one column.
+func newColumn(name string, m sqltext.Mapping, memory *scratch) column {
+	c := column{
+		name: name, form: m.Form, maxBytes: m.MaxBytes, precision: m.Precision, scale: m.Scale,
+		element: m.Element, delimiter: m.Delimiter, super: m.Super(), voidIsNull: !m.Text(), flag: -1, bits: 64, scratch: memory,
+	}
+	if m.DDL == "REAL" {
+		c.bits = 32
+	}
+	return c
+}
+
 // mapColumns returns the encoder's view of all columns of rel.
-func mapColumns(rel *change.Relation) ([]column, error) {
+func mapColumns(rel *change.Relation, rules *sqltext.ValueRules) ([]column, error) {
 	cols := make([]column, len(rel.Columns))
+	memory := new(scratch)
 	for i := range rel.Columns {
 		src := &rel.Columns[i]
+		values := rules.Of(rel.String(), src.Name)
 		m, err := sqltext.MapType(sqltext.SourceColumn{
 			Type: src.Type, Kind: src.TypeKind, Typmod: src.Typmod, Key: rel.IsKey(i),
+			NumericText: values.UnboundedNumeric == sqltext.NumericText,
 		})
 		if err != nil {
 			return nil, &change.Fault{
-				Scope: change.ScopeTable, Op: "encoding rows", Table: rel.String(), TableOID: rel.OID,
+				Scope: change.ScopeTable, Code: change.CodeValue, Op: "encoding rows", Table: rel.String(), TableOID: rel.OID,
 				Err:    fmt.Errorf("mapping column %q: %w", src.Name, err),
 				Remedy: "exclude the column or the table",
 			}
 		}
-		cols[i] = column{
-			name: src.Name, attnum: src.Attnum, form: m.Form, maxBytes: m.MaxBytes,
-			precision: m.Precision, scale: m.Scale, voidIsNull: !m.Text(), flag: -1,
-		}
+		cols[i] = newColumn(src.Name, m, memory)
+		cols[i].attnum, cols[i].key, cols[i].values = src.Attnum, rel.IsKey(i), values
 	}
 	return cols, nil
 }
 
 // append appends the text v of a value as a CSV field.
 func (c *column) append(dst, v, marker []byte) ([]byte, reason) {
-	if len(v) == 0 && c.voidIsNull {
-		return dst, emptyIsNull
+	if len(v) == 0 && c.voidIsNull && c.form != sqltext.FormHstore { // an empty hstore has no text
+		return dst, empty
 	}
 	var r reason
 	switch c.form {
@@ -66,6 +95,10 @@ func (c *column) append(dst, v, marker []byte) ([]byte, reason) {
 		return appendText(dst, v, marker)
 	case sqltext.FormJSON:
 		return c.appendJSON(dst, v, marker)
+	case sqltext.FormArray, sqltext.FormRow, sqltext.FormHstore:
+		return c.appendAsJSON(dst, v, marker)
+	case sqltext.FormGeometry:
+		return c.appendGeometry(dst, v)
 	case sqltext.FormInt:
 		return appendText(dst, v, marker)
 	case sqltext.FormBool:
@@ -113,6 +146,43 @@ func (c *column) appendHex(dst, v []byte) ([]byte, reason) {
 		return dst, tooLong
 	}
 	return append(dst, v...), fits
+}
+
+// appendGeometry appends the hex digits of an EWKB.
+func (c *column) appendGeometry(dst, v []byte) ([]byte, reason) {
+	for _, b := range v {
+		if !isDigit(b) && (b|0x20 < 'a' || b|0x20 > 'f') {
+			return dst, notHex
+		}
+	}
+	switch {
+	case len(v)%2 != 0:
+		return dst, notHex
+	case len(v)/2 > c.maxBytes:
+		return dst, tooLong
+	}
+	return append(dst, v...), fits
+}
+
+// appendAsJSON rewrites a value as JSON first.
+func (c *column) appendAsJSON(dst, v, marker []byte) ([]byte, reason) {
+	if len(v) > c.maxBytes { // its JSON is as long at least, but for quotes
+		return dst, tooLong
+	}
+	s := c.scratch
+	var r reason
+	switch c.form {
+	case sqltext.FormArray:
+		s.b, r = c.appendArrayJSON(s.b[:0], v)
+	case sqltext.FormRow:
+		s.b, r = appendRowJSON(s.b[:0], v)
+	default:
+		s.b, r = appendHstoreJSON(s.b[:0], v)
+	}
+	if r != fits {
+		return dst, r
+	}
+	return c.appendJSON(dst, s.b, marker)
 }
 
 // appendJSON appends a document for SUPER after every check.

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,10 @@ type PostgresConfig struct {
 	// when the caller is root.
 	Dir string
 
+	// Bin is the folder of the server's programs; empty: WALSHIFT_PG_BIN, else
+	// those of Debian's packages.
+	Bin string
+
 	// Settings are added to postgresql.conf, and win over all others.
 	Settings map[string]string
 
@@ -65,10 +70,9 @@ type Postgres struct {
 	cfg PostgresConfig
 }
 
-// StartPostgres makes a new, empty cluster and starts its server. The programs
-// are those in WALSHIFT_PG_BIN, else of Debian's packages.
+// StartPostgres makes a new, empty cluster and starts its server.
 func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
-	bin, err := postgresBin()
+	bin, err := postgresBin(cfg.Bin)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +97,10 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 }
 
 // postgresBin finds the folder of PostgreSQL's programs.
-func postgresBin() (string, error) {
-	if dir := os.Getenv("WALSHIFT_PG_BIN"); dir != "" {
+func postgresBin(dir string) (string, error) {
+	if dir = cmp.Or(dir, os.Getenv("WALSHIFT_PG_BIN")); dir != "" {
 		if _, err := os.Stat(filepath.Join(dir, "postgres")); err != nil {
-			return "", fmt.Errorf("finding PostgreSQL in WALSHIFT_PG_BIN: %w", err)
+			return "", fmt.Errorf("finding PostgreSQL in %s: %w", dir, err)
 		}
 		return dir, nil
 	}
@@ -170,6 +174,9 @@ func (p *Postgres) conf() (string, error) {
 		"timezone":                  "UTC",
 		// Segments of other kinds outlive a server that is killed.
 		"dynamic_shared_memory_type": "mmap",
+	}
+	if p.collecting() {
+		maps.Copy(settings, statementSettings())
 	}
 	maps.Copy(settings, p.cfg.Settings)
 	var text strings.Builder
@@ -258,7 +265,7 @@ func (p *Postgres) Restart(ctx context.Context) error {
 func (p *Postgres) Stop() error {
 	p.Halt()
 	p.removeSharedMemory()
-	return p.remove()
+	return errors.Join(p.collect(), p.remove())
 }
 
 // Log returns everything that the server wrote to its log since its first start.

@@ -41,41 +41,65 @@ type Source struct {
 	pg *Postgres
 }
 
-// CreateSource does the DBA's part: a database with an owner role and a schema
-// for the application, the application's tables, and a role for replication
-// with the least privileges that do: LOGIN and REPLICATION, CONNECT on the
-// database, USAGE on the schema, SELECT on its tables, those to come included.
-// The publication comes later, by [Source.Publish], when all tables are there.
-//
-// Roles belong to the whole cluster: one that exists already is used as it is.
+// CreateSource is [Postgres.CreateApplication] and the DBA's part for walshift: a
+// role for replication with the least privileges that do: LOGIN and
+// REPLICATION, CONNECT on the database, USAGE on the schema, SELECT on its
+// tables, those to come included. The publication comes later, by
+// [Source.Publish], when all tables are there. `walshift setup --print` says the
+// same with fewer tables; package world uses that.
 func (p *Postgres) CreateSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 	s := &Source{SourceConfig: cfg.withDefaults(), pg: p}
-	database, schema, owner, replicator := quote(s.Database), quote(s.Schema), quote(s.Owner), quote(s.Replicator)
-	cluster := []string{
-		"CREATE ROLE " + owner + " LOGIN PASSWORD " + literal(s.OwnerPassword()),
-		"CREATE ROLE " + replicator + " LOGIN REPLICATION PASSWORD " + literal(s.ReplicatorPassword()),
-		"CREATE DATABASE " + database + " OWNER " + owner,
-		"REVOKE ALL ON DATABASE " + database + " FROM PUBLIC",
-		"GRANT CONNECT ON DATABASE " + database + " TO " + replicator,
-	}
-	inside := []string{
-		"CREATE SCHEMA IF NOT EXISTS " + schema,
-		"ALTER SCHEMA " + schema + " OWNER TO " + owner,
-		"GRANT USAGE ON SCHEMA " + schema + " TO " + replicator,
-		"ALTER DEFAULT PRIVILEGES FOR ROLE " + owner + " IN SCHEMA " + schema + " GRANT SELECT ON TABLES TO " + replicator,
-	}
-	if err := execute(ctx, p.SuperuserDSN("postgres"), cluster...); err != nil {
+	schema, owner, replicator := quote(s.Schema), quote(s.Owner), quote(s.Replicator)
+	create := "CREATE ROLE " + replicator + " LOGIN REPLICATION PASSWORD " + literal(s.ReplicatorPassword())
+	if err := execute(ctx, p.SuperuserDSN("postgres"), create); err != nil {
 		return nil, err
 	}
-	if err := execute(ctx, p.SuperuserDSN(s.Database), inside...); err != nil {
+	if err := s.create(ctx); err != nil {
 		return nil, err
 	}
-	if s.DDL != "" {
-		if err := execute(ctx, s.OwnerDSN(), "SET search_path = "+schema, s.DDL); err != nil {
-			return nil, err
-		}
+	return s, execute(ctx, s.SuperuserDSN(),
+		"GRANT CONNECT ON DATABASE "+quote(s.Database)+" TO "+replicator,
+		"GRANT USAGE ON SCHEMA "+schema+" TO "+replicator,
+		"GRANT SELECT ON ALL TABLES IN SCHEMA "+schema+" TO "+replicator,
+		"ALTER DEFAULT PRIVILEGES FOR ROLE "+owner+" IN SCHEMA "+schema+" GRANT SELECT ON TABLES TO "+replicator,
+	)
+}
+
+// CreateApplication makes a database as an application and its DBA have made it
+// before walshift comes: an owner role, a schema, the application's tables. The
+// public has no rights in it.
+//
+// Roles belong to the whole cluster: one that exists already is used as it is.
+func (p *Postgres) CreateApplication(ctx context.Context, cfg SourceConfig) (*Source, error) {
+	s := &Source{SourceConfig: cfg.withDefaults(), pg: p}
+	return s, s.create(ctx)
+}
+
+func (s *Source) create(ctx context.Context) error {
+	database, schema, owner := quote(s.Database), quote(s.Schema), quote(s.Owner)
+	err := execute(ctx, s.pg.SuperuserDSN("postgres"),
+		"CREATE ROLE "+owner+" LOGIN PASSWORD "+literal(s.OwnerPassword()),
+		"CREATE DATABASE "+database+" OWNER "+owner,
+		"REVOKE ALL ON DATABASE "+database+" FROM PUBLIC",
+	)
+	if err != nil {
+		return err
 	}
-	return s, nil
+	if err := s.pg.quiet(ctx, s.Owner); err != nil {
+		return err
+	}
+	err = execute(ctx, s.SuperuserDSN(), "CREATE SCHEMA IF NOT EXISTS "+schema, "ALTER SCHEMA "+schema+" OWNER TO "+owner)
+	if err != nil || s.DDL == "" {
+		return err
+	}
+	return execute(ctx, s.OwnerDSN(), "SET search_path = "+schema, s.DDL)
+}
+
+// RunScript runs a psql script of `walshift setup --print` as the DBA. The
+// replication role's password is in the variable that the script asks for.
+func (s *Source) RunScript(ctx context.Context, script string) error {
+	_, err := s.pg.Psql(ctx, s.SuperuserDSN(), "\\set walshift_password "+literal(s.ReplicatorPassword())+"\n"+script)
+	return err
 }
 
 // OwnerPassword is the password of the application's role.

@@ -154,14 +154,14 @@ func TestTargetFaults(t *testing.T) { //nolint:tparallel // its parts share one 
 
 	t.Run("W10CommitCutBefore", func(t *testing.T) {
 		was := succeeded()
-		strike(t, spread("before", 4, redshift.Fault{At: redshift.BeforeCommit, Do: redshift.Cut, Match: "merge into"})...)
+		strike(t, spread("before", 4, redshift.Fault{At: redshift.BeforeCommit, Do: redshift.Cut, Match: "using \"walshift\""})...)
 		if unanswered() < 4 || succeeded() != was {
 			t.Errorf("%d COMMITs unanswered, %d of them found committed", unanswered(), succeeded()-was)
 		}
 	})
 	t.Run("W10CommitCutAfter", func(t *testing.T) {
 		was := succeeded()
-		strike(t, spread("after", 4, redshift.Fault{At: redshift.AfterCommit, Do: redshift.Cut, Match: "merge into"})...)
+		strike(t, spread("after", 4, redshift.Fault{At: redshift.AfterCommit, Do: redshift.Cut, Match: "using \"walshift\""})...)
 		if n := succeeded() - was; n != 4 {
 			t.Errorf("%d COMMITs found committed, want 4", n)
 		}
@@ -173,7 +173,7 @@ func TestTargetFaults(t *testing.T) { //nolint:tparallel // its parts share one 
 	for _, action := range []redshift.Action{redshift.Serialization, redshift.NewerRelation, redshift.Deadlock} {
 		t.Run("Retried"+string(action), func(t *testing.T) {
 			var faults []redshift.Fault
-			for i, match := range []string{"merge into", "delete from", "copy ", "lock table"} {
+			for i, match := range []string{"insert into", "delete from", "copy ", "lock table"} {
 				faults = append(faults, redshift.Fault{
 					Name: string(action) + match, At: redshift.BeforeStatement, Do: action, Match: match, Skip: 2 * i,
 				})

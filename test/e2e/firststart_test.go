@@ -224,7 +224,7 @@ func TestFirstStartRefusals(t *testing.T) {
 		{
 			name: "bad configuration", code: 2,
 			sections: map[string]string{"batch": "{intervall: 1s, max_bytes: 1}", "apply": "{sessions: 0}"},
-			want:     []string{"walshift.yaml", `unknown key "batch.intervall"`, "batch.max_bytes", "apply.sessions: must be 1 to 32"},
+			want:     []string{"walshift.yaml", `unknown key "batch.intervall"`, "batch.max_bytes", "apply.sessions: 0 is not between 1 and 32"},
 		},
 		{
 			name: "bad DSN", code: 2, sections: sourceSection("postgres://x:" + wrongPassword + "%zz@db/shop"),
@@ -254,7 +254,7 @@ func TestFirstStartRefusals(t *testing.T) {
 				superuser(t, w, "ALTER ROLE "+w.Source.Replicator+" NOREPLICATION")
 				t.Cleanup(func() { superuser(t, w, "ALTER ROLE "+w.Source.Replicator+" REPLICATION") })
 			},
-			want: []string{"checking the source", "may not start replication", "ALTER ROLE … REPLICATION"},
+			want: []string{"checking the source", "may not start replication", "REPLICATION; on Amazon RDS"},
 		},
 		{
 			name: "bucket unreachable", code: 1, sections: logSection(world.Bucket, "http://"+closed),

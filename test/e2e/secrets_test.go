@@ -15,7 +15,7 @@ import (
 // the process list.
 func TestSecretsAndValuesStayInside(t *testing.T) {
 	t.Parallel()
-	const canary = "row-canary-8fd1"
+	const canary = world.Canary
 	w := plainWorld(t, world.Config{DDL: `
 		CREATE TABLE keyed (k text PRIMARY KEY, v text, n numeric, d date);
 		CREATE TABLE edited (LIKE keyed INCLUDING ALL);
@@ -26,6 +26,7 @@ func TestSecretsAndValuesStayInside(t *testing.T) {
 		INSERT INTO keyed SELECT '` + canary + `' || i, '` + canary + `', i, '2024-01-01' FROM generate_series(1, 20) i;
 		INSERT INTO edited SELECT * FROM keyed; INSERT INTO long SELECT * FROM keyed; INSERT INTO changed SELECT * FROM keyed;
 		INSERT INTO dropped SELECT * FROM keyed; INSERT INTO doubled SELECT * FROM keyed;`})
+	w.Sections["values"] = "{oversize: fail, nan: fail, infinity: fail}"
 	d := streaming(t, w)
 	var seen []string
 	look := func(d *world.Daemon) {

@@ -23,7 +23,7 @@ CREATE TABLE "Every Type" (
   id bigint PRIMARY KEY, i2 smallint, i4 integer, i8 bigint, yes boolean, f4 real, f8 double precision,
   d date, ts timestamp, tz timestamptz, ts0 timestamp(0), t time, ttz timetz,
   n numeric(38,10), n5 numeric(5,0), nu numeric, vc varchar(40), ch char(6), tx text, "MixedCase" text,
-  u uuid, b bytea, j json, jb jsonb, m mood, arr int[], iv interval, ip inet, r int4range, vb bit varying(9));
+  u uuid, b bytea, j json, jb jsonb, m mood, iv interval, ip inet, r int4range, vb bit varying(9));
 CREATE TABLE "Text Keys" ("Key One" text, key2 varchar(20), "Note" text, PRIMARY KEY ("Key One", key2));
 `
 
@@ -48,9 +48,9 @@ func everyType(base int) string {
 	add("t, ttz", "'00:00:00', '00:00:00+00'")
 	add("t, ttz", "'23:59:59.999999', '23:59:59.999999-12'")
 	add("t, ttz", "'12:34:56.7', '12:34:56.7+05:30'")
-	add("n, n5, nu", "'9999999999999999999999999999.9999999999', 99999, '99999999999999999999999999999.999999999'")
-	add("n, n5, nu", "'-9999999999999999999999999999.9999999999', -99999, '-99999999999999999999999999999.999999999'")
-	add("n, n5, nu", "0.0000000001, 0, 0.000000001")
+	add("n, n5, nu", "'9999999999999999999999999999.9999999999', 99999, '99999999999999999999.999999999999999999'")
+	add("n, n5, nu", "'-9999999999999999999999999999.9999999999', -99999, '-99999999999999999999.999999999999999999'")
+	add("n, n5, nu", "0.0000000001, 0, 0.000000000000000001")
 	add("n, nu", "'1e10', '1.50'")
 	add("n, nu", "200, '12345678901234567890'")
 	for _, s := range []string{
@@ -74,18 +74,18 @@ func everyType(base int) string {
 	} {
 		add("j, jb", s+", "+s)
 	}
-	add("m, arr, iv, ip, r, vb", `'very happy', '{1,NULL,3}', '1 year 2 mons -3 days 04:05:06.789', '10.0.0.1/8', '[1,5)', B'101'`)
-	add("m, arr, ip, r", `'sad', '{}', '::1', 'empty'`)
+	add("m, iv, ip, r, vb", `'very happy', '1 year 2 mons -3 days 04:05:06.789', '10.0.0.1/8', '[1,5)', B'101'`)
+	add("m, ip, r", `'sad', '::1', 'empty'`)
 	return b.String()
 }
 
 // The columns whose text is the same on both sides, and those that the two
 // write in their own ways: trailing blanks of char are no part of its value,
-// DECIMAL(38,9) always has nine digits after the point, bytes are compared by
+// DECIMAL(38,18) always has 18 digits after the point, bytes are compared by
 // their digits.
 const (
-	sameText    = `id, i2, i4, i8, yes, f4, f8, d, ts, tz, ts0, t, ttz, n, n5, vc, tx, "MixedCase", u, m, arr, iv, ip, r, vb, rtrim(ch), `
-	sourceOwn   = sameText + `nu::numeric(38,9), encode(b, 'hex'), j IS NULL, jb IS NULL`
+	sameText    = `id, i2, i4, i8, yes, f4, f8, d, ts, tz, ts0, t, ttz, n, n5, vc, tx, "MixedCase", u, m, iv, ip, r, vb, rtrim(ch), `
+	sourceOwn   = sameText + `nu::numeric(38,18), encode(b, 'hex'), j IS NULL, jb IS NULL`
 	targetOwn   = sameText + `nu, from_varbyte(b, 'hex'), j IS NULL, jb IS NULL`
 	everyTypeIn = ` FROM "Every Type"`
 )
@@ -238,7 +238,9 @@ func misfitWorld(t *testing.T, insert bool) *world.World {
 			ddl += fmt.Sprintf("INSERT INTO %s SELECT i, NULL FROM generate_series(10, 20) i; %s", m.table, m.insert())
 		}
 	}
-	return plainWorld(t, world.Config{DDL: ddl})
+	w := plainWorld(t, world.Config{DDL: ddl})
+	w.Sections["values"] = "{oversize: fail, nan: fail, infinity: fail, out_of_range: fail, empty_bytes: fail}"
+	return w
 }
 
 func (m *misfit) insert() string {

@@ -42,6 +42,8 @@ func dialBackend(ctx context.Context, dsn string) (*backend, error) {
 		return nil, fmt.Errorf("parsing backend dsn: %w", err)
 	}
 	cfg.RuntimeParams["application_name"] = "redshift"
+	// A log of statements is to hold what clients send to a PostgreSQL.
+	cfg.RuntimeParams["log_statement"], cfg.RuntimeParams["log_min_error_statement"] = "none", "panic"
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to backend: %w", err)

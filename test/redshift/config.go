@@ -26,6 +26,9 @@ type Config struct {
 	// Grammar is asked after the stand-in's own rules whether a statement is
 	// Redshift's, if not nil. See package test/redshift/grammar.
 	Grammar func(sql string) error
+	// CaseInsensitive makes a database whose text is compared without regard to
+	// case: CREATE DATABASE … COLLATE CASE_INSENSITIVE.
+	CaseInsensitive bool
 	// IdleTimeout ends sessions that have sent nothing for so long; zero never.
 	// Redshift's own is four hours.
 	IdleTimeout time.Duration

@@ -22,19 +22,21 @@ type copyRun struct {
 	started time.Time
 	cols    []load.Column
 	files   []load.File
+	options load.Options
 }
 
 // runCopy runs COPY FROM 's3://…': it reads and checks the files by itself and
 // hands rows to the backend.
 func (c *session) runCopy(ctx context.Context, st *sqlrule.Statement) (outcome, error) {
 	def := st.Copy
-	if err := copyFormats(def); err != nil {
+	if err := c.checkCopy(def); err != nil {
 		return outcome{}, err
 	}
 	if _, err := c.ask("LOCK TABLE " + st.Target.SQL() + " IN ROW EXCLUSIVE MODE"); err != nil {
 		return outcome{}, err
 	}
-	r := &copyRun{st: st, started: time.Now().UTC()}
+	r := &copyRun{st: st, started: time.Now().UTC(), options: copyOptions(def)}
+	r.options.TruncateSuper = isOn(c.settings["json_parse_truncate_strings"])
 	if err := c.copyTarget(r); err != nil {
 		return outcome{}, err
 	}
@@ -43,35 +45,61 @@ func (c *session) runCopy(ctx context.Context, st *sqlrule.Statement) (outcome, 
 		return outcome{}, err
 	}
 	defer release()
-	if r.files, err = load.Files(ctx, c.srv.s3, def.Source, def.Manifest, def.Format == "PARQUET"); err != nil {
-		return outcome{}, copyError(err)
-	}
-	if def.Format == "PARQUET" {
-		return outcome{}, refusal(sqlrule.CodeUnsupported, "COPY format PARQUET is not part of this stand-in")
-	}
 	r.id = c.srv.queries.Add(1)
 	c.copyID, c.copyCount = r.id, 0
-	res, err := c.loadFiles(ctx, r)
-	if res != nil {
-		if recErr := c.recordLoad(r, res, err); recErr != nil && err == nil {
-			err = recErr
-		}
+	res, err := c.readAndLoad(ctx, r)
+	if s, ok := errors.AsType[*load.StatementError](err); ok && s.Recorded {
+		res.Failures = append(res.Failures, &load.Failure{File: s.Context, Code: s.Code, Message: s.Message})
+	}
+	if recErr := c.recordLoad(r, res, err); recErr != nil && err == nil {
+		err = recErr
 	}
 	if err != nil {
-		return outcome{}, copyError(err)
+		return outcome{}, c.copyError(err, r.id)
 	}
+	const look = "  Check 'sys_load_error_detail' system table for details."
 	if res.Failed {
-		return outcome{}, refusal("XX000", "Load into table '"+st.Target.Table+"' failed.  Check 'sys_load_error_detail' system table for details.")
+		return outcome{}, refusal("XX000", "Load into table '"+st.Target.Table+"' failed."+look)
+	}
+	c.copyNotice(fmt.Sprintf("Load into table '%s' completed, %d record(s) loaded successfully.", st.Target.Table, res.Rows))
+	if res.Errors > 0 {
+		c.copyNotice(fmt.Sprintf("Load into table '%s' completed, %d record(s) could not be loaded."+look, st.Target.Table, res.Errors))
 	}
 	if def.NoLoad {
 		return outcome{tag: "COPY"}, nil
 	}
 	c.copyCount = res.Rows
-	c.cl.Send(&pgproto3.NoticeResponse{
-		Severity: "INFO", SeverityUnlocalized: "INFO", Code: "00000",
-		Message: fmt.Sprintf("Load into table '%s' completed, %d record(s) loaded successfully.", st.Target.Table, res.Rows),
-	})
 	return outcome{tag: "COPY", rows: res.Rows, bytes: res.Bytes}, nil
+}
+
+func (c *session) copyNotice(text string) {
+	c.cl.Send(&pgproto3.NoticeResponse{Severity: "INFO", SeverityUnlocalized: "INFO", Code: "00000", Message: text})
+}
+
+// readAndLoad finds the files and loads them. Its result is never nil.
+func (c *session) readAndLoad(ctx context.Context, r *copyRun) (*load.Result, error) {
+	def := r.st.Copy
+	var err error
+	if r.files, err = load.Files(ctx, c.srv.s3, def.Source, def.Manifest, def.Format == "PARQUET"); err != nil {
+		return &load.Result{}, err
+	}
+	if def.Format == "PARQUET" {
+		return &load.Result{}, refusal(sqlrule.CodeUnsupported, "COPY format PARQUET is not part of this stand-in: its options and its manifest were checked, its files cannot be read")
+	}
+	if strings.HasPrefix(def.Paths, "s3://") {
+		if r.options.Paths, err = load.ReadPaths(ctx, c.srv.s3, def.Paths); err != nil {
+			return &load.Result{}, err
+		}
+		if r.options.JSON = "auto"; r.options.Paths != nil && len(r.options.Paths) != len(r.cols) {
+			return &load.Result{}, &load.StatementError{Message: fmt.Sprintf(
+				"Number of jsonpaths and the number of columns should match. JSONPath size: %d, Number of columns in table or column list: %d", len(r.options.Paths), len(r.cols))}
+		}
+	}
+	res, err := c.loadFiles(ctx, r)
+	if res == nil {
+		res = &load.Result{}
+	}
+	return res, err
 }
 
 // queueCopy waits until no other COPY loads the same table.
@@ -85,24 +113,47 @@ func (c *session) queueCopy(ctx context.Context, oid uint32) (func(), error) {
 	}
 }
 
-func copyError(err error) error {
-	if s, ok := errors.AsType[*load.StatementError](err); ok {
-		return refusal("XX000", s.Message)
+// copyError gives an error of the statement the form of Redshift's internal
+// errors.
+func (c *session) copyError(err error, query int64) error {
+	s, ok := errors.AsType[*load.StatementError](err)
+	if !ok {
+		return err
 	}
-	return err
+	code := s.Code
+	if code == 0 {
+		code = load.CodeManifestKey
+	}
+	const rule = "\n  -----------------------------------------------\n"
+	return refusalDetail("XX000", s.Message, fmt.Sprintf("%s  error:  %s\n  code:      %d\n  context:   %s\n  query:     %d\n  location:  s3_utility.cpp:0\n  process:   padbmaster [pid=%d]%s",
+		rule, s.Message, code, s.Context, query, c.b.pid, rule))
 }
 
-// copyFormats refuses date and time formats that this loader does not know.
-func copyFormats(d *sqlrule.CopyDef) error {
-	switch d.DateFormat {
-	case "", "auto", "YYYY-MM-DD":
-	default:
-		return refusal(sqlrule.CodeUnsupported, "COPY DATEFORMAT is not part of this stand-in, except 'auto' and 'YYYY-MM-DD'")
+// checkCopy looks at what the rules cannot know: formats of dates and times,
+// and where the bucket is.
+func (c *session) checkCopy(d *sqlrule.CopyDef) error {
+	masks := []string{d.DateFormat, d.TimeFormat}
+	if d.DateFormat == "auto" {
+		masks[0] = ""
 	}
 	switch d.TimeFormat {
-	case "", "auto", "epochsecs", "epochmillisecs", "YYYY-MM-DD HH:MI:SS", "YYYY-MM-DD HH24:MI:SS", "YYYY-MM-DD HH:MI:SSOF", "YYYY-MM-DD HH24:MI:SSOF":
-	default:
-		return refusal(sqlrule.CodeUnsupported, "COPY TIMEFORMAT is not part of this stand-in, except 'auto', 'epochsecs', 'epochmillisecs' and the default")
+	case "auto", "epochsecs", "epochmillisecs":
+		masks[1] = ""
+	}
+	for _, m := range masks {
+		if m == "" {
+			continue
+		}
+		if err := load.CheckMask(m); err != nil {
+			return refusal(sqlrule.CodeBadParameter, err.Error())
+		}
+	}
+	if region := or(c.srv.cfg.S3.Region, "us-east-1"); d.Region != "" && d.Region != region {
+		return c.copyError(&load.StatementError{
+			Message: "S3ServiceException:The bucket you are attempting to access must be addressed using the specified endpoint. " +
+				"Please send all future requests to this endpoint.,Status 301,Error PermanentRedirect",
+			Context: d.Source,
+		}, 0)
 	}
 	return nil
 }
@@ -111,7 +162,8 @@ func copyFormats(d *sqlrule.CopyDef) error {
 func (c *session) copyTarget(r *copyRun) error {
 	st := r.st
 	rows, err := c.ask("SELECT a.attname, rs_format_type(a.atttypid, NULL), rs_format_type(a.atttypid, a.atttypmod), a.attnotnull::text," +
-		" a.attidentity::text, a.atthasdef::text, a.attrelid::oid::bigint::text, has_table_privilege(a.attrelid, 'INSERT')::text, c.relkind::text" +
+		" a.attidentity::text, a.atthasdef::text, a.attrelid::oid::bigint::text, has_table_privilege(a.attrelid, 'INSERT')::text," +
+		" pg_has_role(c.relowner, 'USAGE')::text" +
 		" FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attrelid = " + regclass(st.Target) + " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum")
 	if err != nil {
 		return err
@@ -121,6 +173,9 @@ func (c *session) copyTarget(r *copyRun) error {
 	}
 	if rows.text(0, 7) != "true" {
 		return refusal(sqlrule.CodeNoPrivilege, "permission denied for relation "+st.Target.Table)
+	}
+	if st.Copy.StatUpdate && rows.text(0, 8) != "true" {
+		return refusal(sqlrule.CodeNoPrivilege, "must be owner of relation "+st.Target.Table+" for STATUPDATE ON")
 	}
 	oid, err := strconv.ParseUint(rows.text(0, 6), 10, 32)
 	if err != nil {
@@ -136,12 +191,32 @@ func (c *session) copyTarget(r *copyRun) error {
 		return err
 	}
 	for _, i := range order {
-		col := load.Column{Name: c.srv.clientName(rows.text(i, 0)), NotNull: rows.text(i, 3) == "true"}
+		col := load.Column{Name: c.srv.clientName(rows.text(i, 0)), NotNull: rows.text(i, 3) == "true", Identity: rows.text(i, 4) == "a"}
 		setType(&col, rows.text(i, 1), rows.text(i, 2))
 		r.cols = append(r.cols, col)
 	}
-	if st.Copy.Format == "JSON" && st.Copy.JSON == "noshred" && (len(r.cols) != 1 || r.cols[0].Type != "super") {
+	return checkColumns(st.Copy, r.cols)
+}
+
+// checkColumns applies the rules that some formats have about columns.
+func checkColumns(d *sqlrule.CopyDef, cols []load.Column) error {
+	if d.Format == "JSON" && d.Paths == "noshred" && (len(cols) != 1 || cols[0].Type != "super") {
 		return refusal(sqlrule.CodeUnsupported, "JSON 'noshred' loads a single SUPER column")
+	}
+	if d.Format == "FIXEDWIDTH" && len(d.Widths) != len(cols) {
+		return refusal(sqlrule.CodeBadParameter, fmt.Sprintf("fixedwidth specification has %d columns, the table or column list has %d", len(d.Widths), len(cols)))
+	}
+	for i := range cols {
+		switch cols[i].Type {
+		case "varbyte":
+			if d.Format == "FIXEDWIDTH" || d.RemoveQuotes {
+				return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("VARBYTE column %q cannot be loaded with FIXEDWIDTH or REMOVEQUOTES", cols[i].Name))
+			}
+		case "super":
+			if d.Format == "PARQUET" && !d.SerializeJSON {
+				return refusal(sqlrule.CodeUnsupported, "SUPER column in COPY query requires SERIALIZETOJSON option")
+			}
+		}
 	}
 	return nil
 }
@@ -152,6 +227,15 @@ func copyOrder(st *sqlrule.Statement, rows rows, byName map[string]int) ([]int, 
 	var order []int
 	used := map[int]bool{}
 	always := func(i int) bool { return rows.text(i, 4) == "a" }
+	identities := 0
+	for i := range rows {
+		if rows.text(i, 4) != "" {
+			identities++
+		}
+	}
+	if st.Copy.ExplicitIDs && identities == 0 {
+		return nil, refusal(sqlrule.CodeUnsupported, "EXPLICIT_IDS needs a table with an IDENTITY column")
+	}
 	for _, name := range st.Copy.Columns {
 		i, ok := byName[sqlrule.Short(name)]
 		if !ok {
@@ -170,6 +254,9 @@ func copyOrder(st *sqlrule.Statement, rows rows, byName map[string]int) ([]int, 
 		if len(st.Copy.Columns) == 0 && (!always(i) || st.Copy.ExplicitIDs) {
 			used[i] = true
 			order = append(order, i)
+		}
+		if always(i) && !used[i] && st.Copy.ExplicitIDs {
+			return nil, refusal(sqlrule.CodeUnsupported, fmt.Sprintf("EXPLICIT_IDS cannot be specified: IDENTITY column %q is not in the column list", rows.text(i, 0)))
 		}
 		if !used[i] && rows.text(i, 3) == "true" && rows.text(i, 4) == "" && rows.text(i, 5) != "true" {
 			return nil, refusal(sqlrule.CodeUnsupported, fmt.Sprintf("NOT NULL column %q without a default cannot be omitted", rows.text(i, 0)))
@@ -217,24 +304,25 @@ func setType(col *load.Column, base, full string) {
 
 func copyOptions(d *sqlrule.CopyDef) load.Options {
 	o := load.Options{
-		Format: d.Format, JSON: d.JSON, Compression: d.Compression, Delimiter: d.Delimiter[0], Null: d.Null, DefaultNull: !d.NullSet,
+		Format: d.Format, JSON: d.Paths, Widths: d.Widths, Compression: d.Compression, Encoding: d.Encoding, Null: d.Null, DefaultNull: d.Null == `\N`,
 		DateFormat: d.DateFormat, TimeFormat: d.TimeFormat, AcceptInvalid: d.AcceptInvalid, BlanksAsNull: d.BlanksAsNull,
 		EmptyAsNull: d.EmptyAsNull, Escape: d.Escape, FillRecord: d.FillRecord, IgnoreBlankLines: d.IgnoreBlankLines,
 		RemoveQuotes: d.RemoveQuotes, RoundDec: d.RoundDec, TrimBlanks: d.TrimBlanks, TruncateColumns: d.TruncateColumns,
 		AcceptAnyDate: d.AcceptAnyDate, IgnoreHeader: d.IgnoreHeader, MaxError: d.MaxError,
 	}
-	if d.Quote != "" {
-		o.Quote = d.Quote[0]
+	first := func(s string) byte {
+		if s == "" {
+			return 0
+		}
+		return s[0]
 	}
-	if d.InvalidChar != "" {
-		o.InvalidChar = d.InvalidChar[0]
-	}
+	o.Delimiter, o.Quote, o.InvalidChar = first(d.Delimiter), first(d.Quote), first(d.InvalidChar)
 	return o
 }
 
 // loadFiles streams checked rows into the backend's COPY.
 func (c *session) loadFiles(ctx context.Context, r *copyRun) (*load.Result, error) {
-	l := &load.Loader{Store: c.srv.s3, Columns: r.cols, Options: copyOptions(r.st.Copy)}
+	l := &load.Loader{Store: c.srv.s3, Columns: r.cols, Options: r.options}
 	if r.st.Copy.NoLoad {
 		l.Emit = func([]byte) error { return nil }
 		return l.Run(ctx, r.files)
@@ -304,55 +392,4 @@ func (c *session) beginCopyIn(r *copyRun) error {
 			return &backendError{&e}
 		}
 	}
-}
-
-// recordLoad writes the system tables by the connection that no rollback of
-// this session undoes.
-func (c *session) recordLoad(r *copyRun, res *load.Result, loadErr error) error {
-	status, message := "completed", ""
-	if loadErr != nil || res.Failed {
-		status, message = "failed", "load failed"
-	}
-	ended := time.Now().UTC()
-	const user = "(SELECT oid::bigint::int FROM pg_roles WHERE rolname = $1)"
-	err := c.srv.record("INSERT INTO rs_internal.load_history VALUES ("+user+", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-		c.user, r.id, int64(c.b.pid), int(c.b.pid), c.srv.database, status, clip(r.st.Target.Table, 128), r.started, ended, ended.Sub(r.started).Microseconds(),
-		clip(r.st.Copy.Source, 1024), strings.ToLower(r.st.Copy.Format), res.Rows, res.Bytes, len(res.Files), message)
-	if err != nil {
-		return err
-	}
-	for _, f := range res.Failures {
-		name, typ, length := "", "", ""
-		if f.Column != nil {
-			name, typ, length = f.Column.Name, f.Column.TypeText(), columnLength(f.Column)
-		}
-		err := c.srv.record("INSERT INTO rs_internal.load_errors VALUES ("+user+", $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-			c.user, r.id, int64(c.b.pid), int(c.b.pid), clip(c.srv.database, 64), int(r.oid), r.started, clip(f.File, 256), f.Line,
-			clip(name, 127), clip(typ, 10), length, f.Position, f.Code, clip(f.Message, 512))
-		if err != nil {
-			return err
-		}
-	}
-	if status != "completed" {
-		return nil
-	}
-	for _, f := range res.Files {
-		err := c.srv.record("INSERT INTO rs_internal.load_detail VALUES ("+user+", $2, $3, $4, $5, $6)", c.user, r.id, clip(f.URL, 256), f.Bytes, f.Lines, ended)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func clip(s string, n int) string { return s[:min(len(s), n)] }
-
-func columnLength(c *load.Column) string {
-	switch c.Type {
-	case "decimal":
-		return fmt.Sprintf("%d, %d", c.Prec, c.Scale)
-	case "varchar", "char", "varbyte":
-		return strconv.Itoa(c.Len)
-	}
-	return "0"
 }

@@ -43,12 +43,47 @@ func (c *session) recordTable(t *sqlrule.TableDef) error {
 			cols = append(cols, sqlrule.QuoteText(f))
 		}
 	}
-	if len(cols) == 0 && t.DistStyle == "AUTO" && t.SortStyle == "AUTO" {
-		return nil
+	if len(cols) > 0 || t.DistStyle != "AUTO" || t.SortStyle != "AUTO" {
+		if err := c.recordMeta(t, cols); err != nil {
+			return err
+		}
 	}
+	return c.recordKeys(t)
+}
+
+func (c *session) recordMeta(t *sqlrule.TableDef, cols []string) error {
 	_, err := c.ask("SELECT rs_internal.record_table(" + regclass(t.Name) + ", " + sqlrule.QuoteText(t.DistStyle) + ", " +
 		sqlrule.QuoteText(t.SortStyle) + ", ARRAY[" + strings.Join(cols, ", ") + "]::text[])")
 	return err
+}
+
+// recordKeys records declared keys. Foreign keys come last: they may point at a
+// key of the same table.
+func (c *session) recordKeys(t *sqlrule.TableDef) error {
+	for _, foreign := range []bool{false, true} {
+		for _, k := range t.Constraints {
+			if (k.Kind == "f") != foreign {
+				continue
+			}
+			ref := "NULL"
+			if foreign {
+				ref = regclass(k.Ref)
+			}
+			if _, err := c.ask("SELECT rs_internal.add_constraint(" + regclass(t.Name) + ", " + sqlrule.QuoteText(k.Name) + ", " + sqlrule.QuoteText(k.Kind) +
+				", " + textArray(k.Columns) + ", " + ref + ", " + textArray(k.RefColumns) + ")"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func textArray(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = sqlrule.QuoteText(sqlrule.Short(n))
+	}
+	return "ARRAY[" + strings.Join(quoted, ", ") + "]::text[]"
 }
 
 // afterCreateAs gives the text columns of a new table Redshift's type.
@@ -67,7 +102,24 @@ func (c *session) afterCreateAs(st *sqlrule.Statement) error {
 	if st.Table == nil {
 		return nil
 	}
+	if err := c.columnsExist(st.Target, st.Table.Columns); err != nil {
+		return err
+	}
 	return c.recordTable(st.Table)
+}
+
+// columnsExist refuses keys on columns that the table has not.
+func (c *session) columnsExist(table sqlrule.Name, cols []sqlrule.Column) error {
+	for _, col := range cols {
+		r, err := c.ask("SELECT count(*)::text FROM pg_attribute WHERE attrelid = " + regclass(table) + " AND attname = " + sqlrule.QuoteText(sqlrule.Short(col.Name)) + " AND NOT attisdropped")
+		if err != nil {
+			return err
+		}
+		if r.text(0, 0) == "0" {
+			return refusal(sqlrule.CodeNoColumn, fmt.Sprintf("column %q does not exist", col.Name))
+		}
+	}
+	return nil
 }
 
 // runAlter checks an ALTER TABLE against the catalog and runs it.
@@ -162,68 +214,118 @@ func (c *session) checkResize(st *sqlrule.Statement) error {
 // recordAlter notes new keys, distribution, sort keys and encodings.
 func (c *session) recordAlter(st *sqlrule.Statement) error {
 	a, t := st.Alter, st.Table
-	if a.Action == "dropconstraint" || len(st.Backend) > 0 {
+	if a.Action == "dropconstraint" {
+		_, err := c.ask("SELECT rs_internal.drop_constraint(" + regclass(st.Target) + ", " + sqlrule.QuoteText(a.Column) + ", " + strconv.FormatBool(a.Cascade) + ")")
+		return err
+	}
+	if len(st.Backend) > 0 {
 		return nil
 	}
-	switch {
-	case a.DistKey != "":
+	if a.DistKey != "" {
 		t.Columns = append(t.Columns, sqlrule.Column{Name: a.DistKey, DistKey: true})
-	case a.Encode != "":
-		t.Columns = append(t.Columns, sqlrule.Column{Name: a.Column, Encode: a.Encode})
 	}
+	t.Columns = append(t.Columns, a.Encodings...)
 	for i, col := range a.SortKeys {
 		t.Columns = append(t.Columns, sqlrule.Column{Name: col, SortKey: i + 1})
 	}
-	for _, col := range t.Columns {
-		r, err := c.ask("SELECT count(*)::text FROM pg_attribute WHERE attrelid = " + regclass(st.Target) + " AND attname = " + sqlrule.QuoteText(sqlrule.Short(col.Name)))
-		if err != nil {
+	if err := c.columnsExist(st.Target, t.Columns); err != nil {
+		return err
+	}
+	for _, col := range a.Encodings {
+		if err := c.checkEncoding(st, col); err != nil {
 			return err
 		}
-		if r.text(0, 0) == "0" {
-			return refusal(sqlrule.CodeNoColumn, fmt.Sprintf("column %q does not exist", col.Name))
-		}
 	}
-	t.DistStyle, t.SortStyle = or(a.DistStyle, "AUTO"), or(a.SortStyle, "AUTO")
-	return c.recordTable(t)
-}
-
-// appendFrom moves all rows of another table into the target.
-func (c *session) appendFrom(st *sqlrule.Statement) error {
-	cols, err := c.ask("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = " + regclass(st.Alter.Source) + " AND attnum > 0 AND NOT attisdropped")
+	if a.Action == "constraint" {
+		return c.addKeys(st)
+	}
+	_, err := c.ask("SELECT rs_internal.clear_keys(" + regclass(st.Target) + ", " + strconv.FormatBool(a.DistStyle != "") + ", " + strconv.FormatBool(a.SortStyle != "") + ")")
 	if err != nil {
 		return err
 	}
-	list := cols.text(0, 0)
-	if _, err := c.ask("INSERT INTO " + st.Target.SQL() + " (" + list + ") SELECT " + list + " FROM " + st.Alter.Source.SQL()); err != nil {
+	t.DistStyle, t.SortStyle = a.DistStyle, a.SortStyle
+	return c.recordTable(t)
+}
+
+// addKeys records the keys that ALTER TABLE adds. A primary key needs columns
+// that are NOT NULL already.
+func (c *session) addKeys(st *sqlrule.Statement) error {
+	for _, col := range st.Table.Columns {
+		if !col.PK {
+			continue
+		}
+		r, err := c.ask("SELECT attnotnull::text FROM pg_attribute WHERE attrelid = " + regclass(st.Target) + " AND attname = " + sqlrule.QuoteText(sqlrule.Short(col.Name)))
+		if err != nil {
+			return err
+		}
+		if len(r) > 0 && r.text(0, 0) != "true" {
+			return refusal(sqlrule.CodeBadTable, fmt.Sprintf("cannot add a primary key: column %q is nullable", col.Name))
+		}
+	}
+	st.Table.DistStyle, st.Table.SortStyle = "", ""
+	return c.recordTable(st.Table)
+}
+
+// checkEncoding applies the rules of ALTER COLUMN ENCODE.
+func (c *session) checkEncoding(st *sqlrule.Statement, col sqlrule.Column) error {
+	r, err := c.ask("SELECT rs_format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = " + regclass(st.Target) + " AND attname = " + sqlrule.QuoteText(sqlrule.Short(col.Name)))
+	if err != nil {
 		return err
 	}
-	_, err = c.ask("DELETE FROM " + st.Alter.Source.SQL())
+	f, err := c.flags(st, col.Name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(r) == 0:
+		return nil
+	case hasFlag(f, "e:"+col.Encode):
+		return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("column %q has the encoding %s already", col.Name, col.Encode))
+	case !sqlrule.Encodes(r.text(0, 0), col.Encode):
+		return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("compression encoding %q is not supported for column %q of type %s", col.Encode, col.Name, r.text(0, 0)))
+	}
+	return nil
+}
+
+// appendFrom moves all rows of another table into the target. The columns must
+// be the same, unless one side may have more.
+func (c *session) appendFrom(st *sqlrule.Statement) error {
+	a := st.Alter
+	const columns = "SELECT attname, rs_format_type(atttypid, atttypmod), quote_ident(attname) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid = "
+	from, err := c.ask(columns + regclass(a.Source) + " ORDER BY attnum")
+	if err != nil {
+		return err
+	}
+	if len(from) == 0 {
+		return refusal("42P01", fmt.Sprintf("relation %q does not exist", a.Source.String()))
+	}
+	to, err := c.ask(columns + regclass(st.Target) + " ORDER BY attnum")
+	if err != nil {
+		return err
+	}
+	types := map[string]string{}
+	for i := range to {
+		types[to.text(i, 0)] = to.text(i, 1)
+	}
+	var list []string
+	for i := range from {
+		typ, ok := types[from.text(i, 0)]
+		switch {
+		case !ok && !a.Extra:
+			return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("target table has no column %q: use IGNOREEXTRA", from.text(i, 0)))
+		case ok && typ != from.text(i, 1):
+			return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("column %q has another type in the target table", from.text(i, 0)))
+		case ok:
+			list = append(list, from.text(i, 2))
+		}
+	}
+	if len(list) == 0 || len(list) < len(to) && !a.Fill {
+		return refusal(sqlrule.CodeUnsupported, "source table lacks columns of the target table: use FILLTARGET")
+	}
+	cols := strings.Join(list, ", ")
+	if _, err := c.ask("INSERT INTO " + st.Target.SQL() + " (" + cols + ") SELECT " + cols + " FROM " + a.Source.SQL()); err != nil {
+		return err
+	}
+	_, err = c.ask("DELETE FROM " + a.Source.SQL())
 	return err
-}
-
-// createLateView keeps the text of a late-binding view.
-func (c *session) createLateView(st *sqlrule.Statement) (outcome, error) {
-	if err := c.srv.record("INSERT INTO rs_internal.late_views VALUES ($1, $2, $3, $4) ON CONFLICT (schema_name, view_name) DO UPDATE SET definition = excluded.definition",
-		st.Target.Schema, st.Target.Table, c.user, st.Value); err != nil {
-		return outcome{}, err
-	}
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	c.srv.late[st.Target] = st.Value
-	return outcome{tag: "CREATE VIEW"}, nil
-}
-
-func (c *session) dropLateView(st *sqlrule.Statement) (bool, error) {
-	n := st.Target
-	if n.Schema == "" {
-		n.Schema = "public"
-	}
-	c.srv.mu.Lock()
-	_, ok := c.srv.late[n]
-	delete(c.srv.late, n)
-	c.srv.mu.Unlock()
-	if !ok {
-		return false, nil
-	}
-	return true, c.srv.record("DELETE FROM rs_internal.late_views WHERE schema_name = $1 AND view_name = $2", n.Schema, n.Table)
 }

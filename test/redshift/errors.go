@@ -45,6 +45,8 @@ func translate(e *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
 		Detail: plainNames(e.Detail), Hint: plainNames(e.Hint), Position: e.Position, Routine: e.Routine, File: e.File, Line: e.Line,
 	}
 	switch {
+	case e.Code == "42P01" && systemView(e.Message):
+		out.Code, out.Message = sqlrule.CodeUnsupported, "the stand-in does not have this system view: "+out.Message
 	case e.Code == "40001":
 		out.Code, out.Message = "XX000", "1023"
 		out.Detail = "Serializable isolation violation on table - 0, transactions forming the cycle are: 0, 0 (pid:0)"
@@ -58,6 +60,19 @@ func translate(e *pgproto3.ErrorResponse) *pgproto3.ErrorResponse {
 		out.Code, out.Message, out.Detail = "22021", "CHAR string contains invalid ASCII char", "code: 8001"
 	}
 	return out
+}
+
+// systemView reports whether an error speaks of a relation named as Redshift
+// names its system views.
+func systemView(message string) bool {
+	_, name, _ := strings.Cut(message, `"`)
+	name = strings.TrimPrefix(name, "pg_catalog.")
+	for _, prefix := range []string{"stl_", "stv_", "svl_", "svv_", "svcs_", "sys_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 func plainNames(s string) string {

@@ -41,6 +41,7 @@ func (c *session) perform(ctx context.Context, st *sqlrule.Statement, run runner
 }
 
 func (c *session) guarded(ctx context.Context, st *sqlrule.Statement, run runner) (outcome, error) {
+	c.leader = false
 	ends := st.Kind == sqlrule.Commit || st.Kind == sqlrule.Rollback
 	if c.b.tx == 'E' && !ends {
 		return outcome{}, aborted()
@@ -75,18 +76,29 @@ func (c *session) dispatch(ctx context.Context, st *sqlrule.Statement, run runne
 		return c.set(st)
 	case sqlrule.Show:
 		return c.show1(st, run)
-	case sqlrule.Lock:
-		if !c.inBlock() {
-			return outcome{}, refusal("25P01", "LOCK TABLE can only be used in transaction blocks")
-		}
 	default:
+	}
+	if st.Block != "" && !c.inBlock() {
+		return outcome{}, refusal("25P01", st.Block+" can only be used in transaction blocks")
 	}
 	if st.NoBlock != "" && c.inBlock() {
 		return outcome{}, refusal("25001", st.NoBlock+" cannot run inside a transaction block")
 	}
 	if st.NoBlock == "VACUUM" {
+		if err := c.isTable(st.Target); err != nil {
+			return outcome{}, err
+		}
 		a, err := run()
 		return outcome{tag: st.Tag, rows: a.rows}, err
+	}
+	if st.Tag == "CALL" {
+		if !c.inBlock() { // a procedure may commit
+			a, err := run()
+			return outcome{tag: st.Tag, rows: a.rows}, err
+		}
+		if err := c.checkAtomic(st); err != nil {
+			return outcome{}, err
+		}
 	}
 	if err := c.ensureTx(); err != nil {
 		return outcome{}, err
@@ -100,16 +112,28 @@ func (c *session) dispatch(ctx context.Context, st *sqlrule.Statement, run runne
 	return c.inTx(ctx, st, run)
 }
 
+// checkAtomic refuses a procedure that truncates: TRUNCATE would commit the open
+// transaction.
+func (c *session) checkAtomic(st *sqlrule.Statement) error {
+	r, err := c.ask("SELECT 1 FROM pg_proc WHERE proname = " + sqlrule.QuoteText(sqlrule.Short(st.Target.Table)) + " AND prosrc ~* '[[:<:]]truncate[[:>:]]'")
+	if err != nil || len(r) == 0 {
+		return err
+	}
+	return refusal(sqlrule.CodeUnsupported, "TRUNCATE cannot be invoked from a procedure that is executing in an atomic context.")
+}
+
 // inTx runs a statement whose transaction is open.
 func (c *session) inTx(ctx context.Context, st *sqlrule.Statement, run runner) (outcome, error) {
 	switch st.Kind {
-	case sqlrule.Select, sqlrule.Lock:
+	case sqlrule.Select, sqlrule.Lock, sqlrule.Unload:
 	default:
 		c.tx.wrote = c.tx.wrote || writes(st)
 	}
 	switch st.Kind {
 	case sqlrule.Copy:
 		return c.runCopy(ctx, st)
+	case sqlrule.Unload:
+		return c.runUnload(ctx, st)
 	case sqlrule.AlterTable:
 		return c.runAlter(st, run)
 	case sqlrule.LateView:
@@ -122,9 +146,18 @@ func (c *session) inTx(ctx context.Context, st *sqlrule.Statement, run runner) (
 		return c.runCreate(st, run)
 	default:
 	}
+	if st.CursorVerb == "declare" && c.tx.cursor != "" {
+		return outcome{}, refusal(sqlrule.CodeUnsupported, "DECLARE CURSOR: only one cursor may be open in a session")
+	}
 	a, err := run()
 	if err != nil {
 		return outcome{}, err
+	}
+	switch st.CursorVerb {
+	case "declare":
+		c.tx.cursor = st.Cursor
+	case "close":
+		c.tx.cursor = ""
 	}
 	out := outcome{tag: a.tag, rows: a.rows, suspended: a.suspend, empty: a.empty}
 	if st.Tag != "" {

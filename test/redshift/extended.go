@@ -90,7 +90,7 @@ func byBackend(st *sqlrule.Statement) bool {
 		return len(st.Backend) == 1
 	case sqlrule.Utility:
 		word, _, _ := strings.Cut(strings.ToLower(st.SQL), " ")
-		return word == "explain" || word == "fetch" || word == "execute" || word == "call"
+		return word == "explain" || word == "fetch" || word == "execute" || word == "call" || word == "show"
 	default:
 		return false
 	}
@@ -283,6 +283,9 @@ func (c *session) finish(out outcome, err error) error {
 
 // runPortal binds the portal on the backend, the first time, and executes it.
 func (c *session) runPortal(o *portal, name string, limit uint32) (answer, error) {
+	if bad := c.foreign(o.p.cols); bad != nil {
+		return answer{}, &backendError{bad}
+	}
 	if !o.started {
 		b := o.bind
 		b.DestinationPortal = "rs_" + name

@@ -1,6 +1,7 @@
 package redshift
 
 import (
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -60,10 +61,16 @@ func (s *Server) flushHistory() error {
 		us := r.took.Microseconds()
 		err := s.record("INSERT INTO rs_internal.query_history VALUES ((SELECT oid::bigint::int FROM pg_roles WHERE rolname = $1),"+
 			" $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $10, $11, $12, $13)",
-			r.user, s.queries.Add(1), int64(r.pid), r.pid, s.database, r.kind, status, begin, begin.Add(r.took), us, message, r.rows, strings.ToValidUTF8(strings.ReplaceAll(r.sql, "\x00", ""), "?"))
+			r.user, s.queries.Add(1), int64(r.pid), r.pid, s.database, r.kind, status, begin, begin.Add(r.took), us, message, r.rows, strings.ToValidUTF8(strings.ReplaceAll(maskKeys(r.sql), "\x00", ""), "?"))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// maskKeys takes keys out of a statement: system views show them as empty.
+func maskKeys(sql string) string {
+	const secret = `(?is)\b(credentials|access_key_id|secret_access_key|session_token|master_symmetric_key)(\s+as)?\s*'(?:[^'\\]|\\.|'')*'`
+	return regexp.MustCompile(secret).ReplaceAllString(sql, "$1 ''")
 }

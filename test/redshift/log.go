@@ -1,7 +1,11 @@
 package redshift
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +43,7 @@ func (s *Server) Stats() Stats {
 
 // log reports a finished statement.
 func (c *session) log(st *sqlrule.Statement, out outcome, started time.Time, err error) {
+	c.srv.sent.add(c.settings["application_name"], c.user, st.SQL)
 	n := &c.srv.counters
 	n.statements.Add(1)
 	n.textBytes.Add(int64(len(st.SQL)))
@@ -75,4 +80,68 @@ func (c *session) log(st *sqlrule.Statement, out outcome, started time.Time, err
 		}
 	}
 	c.srv.cfg.Log(rec)
+}
+
+// statementsEnv names the folder that statements are collected in, if set:
+// every stand-in leaves a file of JSON lines there. See package
+// test/statements, which reads them.
+const statementsEnv = "WALSHIFT_STATEMENTS"
+
+// collection is what clients sent that gave an application name, each text
+// once.
+type collection struct {
+	mu   sync.Mutex
+	file *os.File
+	seen map[sent]bool
+	err  error
+}
+
+// sent is one line of the collection.
+type sent struct {
+	Side string `json:"side"`
+	App  string `json:"app"`
+	User string `json:"user"`
+	SQL  string `json:"sql"`
+}
+
+func (c *collection) open() error {
+	dir := os.Getenv(statementsEnv)
+	if dir == "" {
+		return nil
+	}
+	var err error
+	if c.file, err = os.CreateTemp(dir, "redshift-*.jsonl"); err != nil {
+		return fmt.Errorf("collecting statements: %w", err)
+	}
+	c.seen = map[sent]bool{}
+	return nil
+}
+
+func (c *collection) add(app, user, sql string) {
+	s := sent{Side: "redshift", App: app, User: user, SQL: sql}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil || c.err != nil || app == "" || c.seen[s] {
+		return
+	}
+	c.seen[s] = true
+	line, err := json.Marshal(s)
+	if err == nil {
+		_, err = c.file.Write(append(line, '\n'))
+	}
+	c.err = err
+}
+
+func (c *collection) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		return nil
+	}
+	err := errors.Join(c.err, c.file.Close())
+	c.file = nil
+	if err != nil {
+		return fmt.Errorf("collecting statements: %w", err)
+	}
+	return nil
 }

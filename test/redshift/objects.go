@@ -1,6 +1,7 @@
 package redshift
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,7 +17,7 @@ import (
 	"github.com/walshift/walshift/test/redshift/internal/load"
 )
 
-// objects reads S3 for COPY.
+// objects reads S3 for COPY and writes it for UNLOAD.
 type objects struct {
 	client *s3.Client
 	http   *http.Client
@@ -72,6 +73,23 @@ func (o *objects) Size(ctx context.Context, bucket, key string) (int64, error) {
 		return 0, missing(err)
 	}
 	return aws.ToInt64(out.ContentLength), nil
+}
+
+// Put writes an object.
+func (o *objects) Put(ctx context.Context, bucket, key string, body []byte) error {
+	_, err := o.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(body)})
+	if err != nil {
+		return missing(err)
+	}
+	return nil
+}
+
+// Delete removes an object.
+func (o *objects) Delete(ctx context.Context, bucket, key string) error {
+	if _, err := o.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+		return missing(err)
+	}
+	return nil
 }
 
 // List gives the keys with a prefix, in order.

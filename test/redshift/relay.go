@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/walshift/walshift/test/redshift/internal/sqlrule"
 )
 
 // Type OIDs, those of Redshift where they differ (redshift_connector, oids.py).
@@ -19,6 +21,9 @@ const (
 	oidTimeTZ      = 1266
 	oidSuper       = 4000
 	oidVarbyte     = 6551
+	oidGeometry    = 3000
+	oidGeography   = 3001
+	oidSketch      = 2935
 	oidYearToMonth = 1188
 	oidDayToSecond = 1190
 	flushRows      = 512
@@ -71,6 +76,12 @@ func (s *Server) clientOID(oid uint32) uint32 {
 		return oidSuper
 	case s.oids.Varbyte:
 		return oidVarbyte
+	case s.oids.Geometry:
+		return oidGeometry
+	case s.oids.Geography:
+		return oidGeography
+	case s.oids.Sketch:
+		return oidSketch
 	}
 	return oid
 }
@@ -90,8 +101,11 @@ func (s *Server) backendOID(oid uint32) uint32 {
 // clientName undoes what rewriting did to a column's name.
 func (s *Server) clientName(name string) string {
 	switch name {
-	case "rs_version", "rs_sysdate", "rs_terminate_backend", "rs_cancel_backend", "rs_format_type":
-		return strings.NewReplacer("rs_terminate", "pg_terminate", "rs_cancel", "pg_cancel", "rs_", "").Replace(name)
+	case "rs_terminate_backend", "rs_cancel_backend":
+		return "pg" + strings.TrimPrefix(name, "rs")
+	case "rs_version", "rs_sysdate", "rs_format_type", "rs_date_part", "rs_extract", "rs_to_date", "rs_to_timestamp", "rs_log", "rs_regexp_substr",
+		"rs_regexp_count", "rs_regexp_instr", "rs_regexp_replace", "rs_current_setting":
+		return strings.Replace(strings.TrimPrefix(name, "rs_"), "extract", "date_part", 1)
 	}
 	if len(name) == 63 {
 		s.mu.Lock()
@@ -161,6 +175,8 @@ type answer struct {
 	params  []uint32
 	suspend bool
 	empty   bool
+	// refused says that the result has a type that Redshift has not.
+	refused bool
 }
 
 // relay passes the backend's messages on until it is ready again. cols are
@@ -180,7 +196,7 @@ func (c *session) relay(cols []column, forward bool) (answer, error) {
 			}
 			return a, nil
 		case *pgproto3.DataRow:
-			if !forward {
+			if !forward || a.refused {
 				continue
 			}
 			c.row(a.cols, m)
@@ -210,9 +226,14 @@ func (c *session) note(a *answer, msg pgproto3.BackendMessage, forward bool) {
 	switch m := msg.(type) {
 	case *pgproto3.RowDescription:
 		a.cols = c.columns(m)
-		if forward {
-			c.cl.Send(describe(a.cols, nil))
+		if !forward {
+			return
 		}
+		if bad := c.foreign(a.cols); bad != nil {
+			a.failure, a.refused = bad, true
+			return
+		}
+		c.cl.Send(describe(a.cols, nil))
 	case *pgproto3.ParameterDescription:
 		for _, oid := range m.ParameterOIDs {
 			a.params = append(a.params, c.srv.clientOID(oid))
@@ -236,6 +257,33 @@ func (c *session) note(a *answer, msg pgproto3.BackendMessage, forward bool) {
 			c.cl.Send(&pgproto3.ParameterStatus{Name: m.Name, Value: m.Value})
 		}
 	}
+}
+
+// foreign refuses a result with a type that Redshift has not: rows, arrays,
+// JSON and so on. The catalog on the leader node shows more.
+func (c *session) foreign(cols []column) *pgproto3.ErrorResponse {
+	if c.leader {
+		return nil
+	}
+	for _, col := range cols {
+		if !known(col.field.DataTypeOID) {
+			return &pgproto3.ErrorResponse{
+				Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: sqlrule.CodeUnsupported,
+				Message: fmt.Sprintf("column %q has a type that is not supported", col.field.Name),
+			}
+		}
+	}
+	return nil
+}
+
+// known lists the types that a client may see, by their ids in Redshift.
+func known(oid uint32) bool {
+	switch oid {
+	case 16, 18, 19, 20, 21, 23, 24, 25, 26, 700, 701, 705, 1042, 1043, 1082, 1083, 1114, 1184, oidInterval, oidYearToMonth, oidDayToSecond,
+		oidTimeTZ, oidNumeric, 1790, 2205, 2206, 2278, oidSuper, oidVarbyte, oidGeometry, oidGeography, oidSketch:
+		return true
+	}
+	return false
 }
 
 func tagRows(tag string) int64 {

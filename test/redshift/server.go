@@ -44,6 +44,7 @@ type Server struct {
 	commits  atomic.Uint64
 	counters counters
 	history  history
+	sent     collection
 }
 
 // tableState is what the server knows of a table beside PostgreSQL.
@@ -82,6 +83,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.ln, err = lc.Listen(ctx, "tcp", listen); err != nil {
 		s.admin.Close(ctx)
 		return nil, fmt.Errorf("listening on %s: %w", listen, err)
+	}
+	if err := s.sent.open(); err != nil {
+		s.admin.Close(ctx)
+		return nil, errors.Join(err, s.ln.Close())
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.wg.Go(s.accept)
@@ -208,7 +213,7 @@ func (s *Server) Close() error {
 	defer s.adminMu.Unlock()
 	ctx, done := context.WithTimeout(context.WithoutCancel(s.ctx), 5*time.Second)
 	defer done()
-	return errors.Join(err, s.admin.Close(ctx))
+	return errors.Join(err, s.sent.close(), s.admin.Close(ctx))
 }
 
 func (s *Server) accept() {
@@ -251,17 +256,4 @@ func (s *Server) longName(short, long string) {
 	if !known {
 		_ = s.record("INSERT INTO rs_internal.long_names VALUES ($1, $2) ON CONFLICT DO NOTHING", short, long)
 	}
-}
-
-func (s *Server) lateView(n sqlrule.Name) (string, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.late) == 0 {
-		return "", false
-	}
-	if n.Schema == "" {
-		n.Schema = "public"
-	}
-	def, ok := s.late[n]
-	return def, ok
 }

@@ -55,6 +55,9 @@ type session struct {
 	portal bool
 
 	copyCount, copyID int64
+	// leader says that the statement reads what only the leader node has, whose
+	// types are not all Redshift's own.
+	leader bool
 }
 
 type clientEvent struct {
@@ -263,13 +266,15 @@ func (c *session) options() sqlrule.Options {
 	var b [6]byte
 	_, _ = rand.Read(b[:])
 	return sqlrule.Options{
-		CaseSensitive: isOn(c.settings["enable_case_sensitive_identifier"]),
-		Superuser:     c.role.superuser,
-		Unique:        hex.EncodeToString(b[:]),
-		Builtin:       func(name string) bool { return c.srv.builtin[name] },
-		Describe:      c.describeQuery,
-		LateView:      c.srv.lateView,
-		Long:          c.srv.longName,
+		Database:        c.srv.database,
+		CaseInsensitive: c.srv.cfg.CaseInsensitive,
+		CaseSensitive:   isOn(c.settings["enable_case_sensitive_identifier"]),
+		Superuser:       c.role.superuser,
+		Unique:          hex.EncodeToString(b[:]),
+		Builtin:         func(name string) bool { return c.srv.builtin[name] },
+		Describe:        c.describeQuery,
+		LateView:        c.lateView,
+		Long:            c.srv.longName,
 	}
 }
 

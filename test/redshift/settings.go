@@ -1,6 +1,8 @@
 package redshift
 
 import (
+	"maps"
+
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/walshift/walshift/test/redshift/internal/sqlrule"
@@ -16,12 +18,47 @@ func (c *session) set(st *sqlrule.Statement) (outcome, error) {
 		}
 		return out, err
 	}
+	c.saveSettings(st)
 	if st.Reset {
 		delete(c.settings, st.Setting)
 		return out, nil
 	}
 	c.settings[st.Setting] = st.Value
 	return out, nil
+}
+
+// saveSettings keeps the parameters as they are, if a transaction is open that
+// may take the change back.
+func (c *session) saveSettings(st *sqlrule.Statement) {
+	if c.b.tx == 'I' {
+		return
+	}
+	if c.tx.saved == nil {
+		c.tx.saved, c.tx.local = maps.Clone(c.settings), map[string]bool{}
+	}
+	c.tx.local[st.Setting] = st.Local
+}
+
+// restoreSettings ends a transaction's changes of parameters: all of them after
+// a rollback, those of SET LOCAL after a commit.
+func (c *session) restoreSettings(committed bool) {
+	if c.tx.saved == nil {
+		return
+	}
+	if !committed {
+		c.settings = c.tx.saved
+		return
+	}
+	for name, local := range c.tx.local {
+		if !local {
+			continue
+		}
+		if old, ok := c.tx.saved[name]; ok {
+			c.settings[name] = old
+		} else {
+			delete(c.settings, name)
+		}
+	}
 }
 
 // showValue answers SHOW for the parameters that PostgreSQL does not have.

@@ -134,7 +134,17 @@ func (c *session) fillVariables(st *sqlrule.Statement) error {
 			return err
 		}
 	}
-	if c.b.tx == 'E' || !st.Words["pg_last_copy_count"] && !st.Words["pg_last_copy_id"] {
+	if c.b.tx == 'E' {
+		return nil
+	}
+	if st.Words["current_setting"] {
+		for name, value := range c.settings {
+			if _, err := c.ask("SELECT set_config(" + sqlrule.QuoteText("rs.setting_"+name) + ", " + sqlrule.QuoteText(value) + ", false)"); err != nil {
+				return err
+			}
+		}
+	}
+	if !st.Words["pg_last_copy_count"] && !st.Words["pg_last_copy_id"] {
 		return nil
 	}
 	_, err := c.ask(fmt.Sprintf("SELECT set_config('rs.last_copy_count', '%d', false), set_config('rs.last_copy_id', '%d', false)", c.copyCount, c.copyID))

@@ -177,6 +177,7 @@ func (c *session) prologue() error {
 		" SET bytea_output = 'hex'; SET intervalstyle = 'postgres'; SET deadlock_timeout = '200ms'; SET jit = off; SET lock_timeout = 0;" +
 		" SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET xmloption = 'content'; SET client_min_messages = 'warning';" +
 		" SET search_path = '$user', public; SET check_function_bodies = off; SET row_security = on;" +
+		" SET rs.db_collation = '" + c.collation() + "';" +
 		" SET application_name = " + sqlrule.QuoteText(or(c.settings["application_name"], "redshift")) + ";" +
 		" INSERT INTO rs_internal.sessions VALUES (pg_backend_pid(), " + sqlrule.QuoteText(c.user) + ", now() AT TIME ZONE 'UTC')" +
 		" ON CONFLICT (pid) DO UPDATE SET username = excluded.username, started = excluded.started;" +
@@ -216,6 +217,14 @@ func (c *session) prologue() error {
 	c.cl.Send(&pgproto3.BackendKeyData{ProcessID: c.b.pid, SecretKey: c.key})
 	c.cl.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
 	return c.cl.Flush()
+}
+
+// collation is what db_collation() tells.
+func (c *session) collation() string {
+	if c.srv.cfg.CaseInsensitive {
+		return "case_insensitive"
+	}
+	return "case_sensitive"
 }
 
 func quoteRole(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -26,13 +26,13 @@ func (r relation) user() bool {
 // that it cannot be joined with user tables.
 func (r relation) leaderOnly() bool {
 	return r.schema == "information_schema" || r.schema == "pg_catalog" &&
-		(strings.HasPrefix(r.name.Table, "pg_") || strings.HasPrefix(r.name.Table, "svv_") || strings.HasPrefix(r.name.Table, "rs_is_"))
+		(strings.HasPrefix(r.name.Table, "pg_") || strings.HasPrefix(r.name.Table, "svv_"))
 }
 
 // touches reports whether the statement's tables are to be looked at.
 func touches(k sqlrule.Kind) bool {
 	switch k {
-	case sqlrule.Select, sqlrule.Insert, sqlrule.Update, sqlrule.Delete, sqlrule.Merge, sqlrule.Copy, sqlrule.CreateAs, sqlrule.Truncate, sqlrule.AlterTable:
+	case sqlrule.Select, sqlrule.Insert, sqlrule.Update, sqlrule.Delete, sqlrule.Merge, sqlrule.Copy, sqlrule.Unload, sqlrule.CreateAs, sqlrule.Truncate, sqlrule.AlterTable:
 		return true
 	default:
 		return false
@@ -59,8 +59,9 @@ func (c *session) checkTables(st *sqlrule.Statement) error {
 	if writesTarget {
 		names = append([]sqlrule.Name{st.Target}, st.Refs...)
 	}
+	c.leader = st.LeaderFunc != ""
 	if len(names) == 0 {
-		return nil
+		return checkLeader(st, nil)
 	}
 	rels, err := c.resolve(names)
 	if err != nil {
@@ -73,6 +74,14 @@ func (c *session) checkTables(st *sqlrule.Statement) error {
 	}
 	if writesTarget && len(rels) > 0 && rels[0].name == st.Target {
 		if err := c.checkTarget(st, rels[0]); err != nil {
+			return err
+		}
+	}
+	for _, r := range rels {
+		c.leader = c.leader || r.leaderOnly()
+	}
+	if st.Kind == sqlrule.Merge && len(rels) > 0 && rels[0].name == st.Target {
+		if err := c.checkMergeSource(st, rels); err != nil {
 			return err
 		}
 	}
@@ -150,7 +159,7 @@ func (c *session) resolve(names []sqlrule.Name) ([]relation, error) {
 
 // checkLeader refuses to mix what only the leader node has with user tables.
 func checkLeader(st *sqlrule.Statement, rels []relation) error {
-	user, leader := false, st.LeaderFunc != ""
+	user, leader := st.Kind == sqlrule.CreateAs, st.LeaderFunc != ""
 	for _, r := range rels {
 		user = user || r.user() && r.kind != ""
 		leader = leader || r.leaderOnly()
@@ -160,6 +169,48 @@ func checkLeader(st *sqlrule.Statement, rels []relation) error {
 	}
 	if st.Words["listagg"] && leader && st.LeaderFunc == "" || user && leader {
 		return refusal(sqlrule.CodeUnsupported, "Specified types or functions (one per INFO message) not supported on Redshift tables.")
+	}
+	return nil
+}
+
+// isTable refuses what is not a table, where a statement works on tables only.
+func (c *session) isTable(n sqlrule.Name) error {
+	if n.Table == "" {
+		return nil
+	}
+	rels, err := c.resolve([]sqlrule.Name{n})
+	if err != nil {
+		return err
+	}
+	if len(rels) == 0 {
+		return refusal("42P01", fmt.Sprintf("relation %q does not exist", n.String()))
+	}
+	if k := rels[0].kind; k != "r" && k != "m" {
+		return refusal(sqlrule.CodeUnsupported, fmt.Sprintf("%q is not a table", n.Table))
+	}
+	return nil
+}
+
+// checkMergeSource refuses a source view that reads the target.
+func (c *session) checkMergeSource(st *sqlrule.Statement, rels []relation) error {
+	bad := refusal(sqlrule.CodeUnsupported, "Source view/subquery in Merge statement cannot reference target table")
+	for _, n := range st.Refs {
+		if n != st.Target && c.lateReads(n, st.Target.Table) {
+			return bad
+		}
+	}
+	for _, r := range rels[1:] {
+		if r.kind != "v" && r.kind != "m" {
+			continue
+		}
+		found, err := c.ask(fmt.Sprintf("WITH RECURSIVE v(o) AS (SELECT %d::oid UNION SELECT d.refobjid FROM v JOIN pg_rewrite w ON w.ev_class = v.o"+
+			" JOIN pg_depend d ON d.objid = w.oid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass) SELECT 1 FROM v WHERE o = %d", r.oid, rels[0].oid))
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			return bad
+		}
 	}
 	return nil
 }

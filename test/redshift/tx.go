@@ -26,6 +26,14 @@ type txState struct {
 	wrote    bool
 	written  map[uint32]bool
 	text     strings.Builder
+	// late are the late-binding views made, or dropped (nil), by the transaction.
+	late map[sqlrule.Name]*string
+	// saved are the parameters as they were when the transaction first set one,
+	// local those that end with it.
+	saved map[string]string
+	local map[string]bool
+	// cursor is the one that is open.
+	cursor string
 }
 
 // status is the transaction status of ReadyForQuery.
@@ -72,6 +80,7 @@ func (c *session) endImplicit(ctx context.Context, ok bool) error {
 
 func (c *session) rollback() error {
 	_, err := c.ask("ROLLBACK")
+	c.restoreSettings(false)
 	c.resetTx()
 	return err
 }
@@ -101,6 +110,10 @@ func (c *session) commit(ctx context.Context) error {
 		c.srv.mu.Unlock()
 	}
 	_, err := c.ask("COMMIT")
+	if err == nil {
+		c.publishLate()
+	}
+	c.restoreSettings(err == nil)
 	c.resetTx()
 	if err != nil || !counts {
 		return err

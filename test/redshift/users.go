@@ -20,8 +20,8 @@ import (
 )
 
 // CreateUser makes a login role that is no superuser. It may create schemas
-// and temporary tables in the database, and nothing else; calling it again
-// changes the password.
+// and temporary tables in the database, and users, groups and roles; calling it
+// again changes the password.
 func (s *Server) CreateUser(ctx context.Context, name, password string) error {
 	s.adminMu.Lock()
 	defer s.adminMu.Unlock()
@@ -36,7 +36,7 @@ func (s *Server) CreateUser(ctx context.Context, name, password string) error {
 	}
 	hash := "md5" + md5Hex(password+name)
 	for _, sql := range []string{
-		verb + " ROLE " + id + " LOGIN NOSUPERUSER PASSWORD '" + hash + "'",
+		verb + " ROLE " + id + " LOGIN NOSUPERUSER CREATEROLE PASSWORD '" + hash + "'",
 		"GRANT CREATE, TEMPORARY ON DATABASE " + pgx.Identifier{s.database}.Sanitize() + " TO " + id,
 	} {
 		if _, err := s.admin.Exec(ctx, sql); err != nil {

@@ -187,3 +187,27 @@ func errOr(err error) error {
 func (d *Daemon) UntilStreaming(ctx context.Context) error {
 	return d.Until(ctx, "it streams", func(s Status) bool { return s.Phase == "streaming" })
 }
+
+// Post sends a JSON body to the daemon's HTTP server, with a header if one is
+// named, and returns the answer's status.
+func (d *Daemon) Post(t interface {
+	Helper()
+	Fatal(args ...any)
+	Context() context.Context
+}, path, body, header, value string,
+) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+d.addr+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != "" {
+		req.Header.Set(header, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}

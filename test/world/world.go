@@ -24,7 +24,7 @@ const (
 	Bucket   = "lake"
 	Pipeline = "shop"
 	loader   = "loader"
-	loaderPW = "loader-secret-pw"
+	loaderPW = "Loader-secret-pw1"
 	iamRole  = "arn:aws:iam::123456789012:role/walshift-copy"
 )
 
@@ -42,6 +42,9 @@ type Config struct {
 	Tags string
 	// TLS makes the source and the stand-in demand TLS, by a CA of their own.
 	TLS bool
+	// Elsewhere says that the log and the warehouse are not this world's: it
+	// starts no S3 server and no stand-in, and Sections must name both.
+	Elsewhere bool
 	// Wrap may put something between the daemon and the warehouse: it gets the
 	// stand-in's address and returns the one to use.
 	Standin func(*redshift.Config)
@@ -69,11 +72,13 @@ type World struct {
 	// targetDSN is kept, so that it can be used while the target is down.
 	targetDSN string
 	target    redshift.Config
+	// prepared says for which target sections the loader has its rights.
+	prepared map[string]bool
 }
 
 // Start starts a world. Stop must be called, also after an error.
 func Start(ctx context.Context, cfg Config) (*World, error) {
-	w := &World{cfg: cfg, Sections: map[string]string{}}
+	w := &World{cfg: cfg, Sections: map[string]string{}, prepared: map[string]bool{}}
 	return w, w.start(ctx)
 }
 
@@ -98,29 +103,42 @@ func (w *World) start(ctx context.Context) error {
 	}
 	settings := map[string]string{"autovacuum": "off"}
 	maps.Copy(settings, w.cfg.Settings)
-	if w.PG, err = cluster.StartPostgres(ctx, cluster.PostgresConfig{Settings: settings, TLS: sourceTLS}); err != nil {
+	// WALSHIFT_SOURCE_PG_BIN sets the source's version alone: the stand-in
+	// needs PostgreSQL 15 or later.
+	if w.PG, err = cluster.StartPostgres(ctx, cluster.PostgresConfig{
+		Settings: settings, TLS: sourceTLS, Bin: os.Getenv("WALSHIFT_SOURCE_PG_BIN"),
+	}); err != nil {
 		return fmt.Errorf("starting the source: %w", err)
 	}
-	if w.Source, err = w.PG.CreateSource(ctx, cluster.SourceConfig{Database: Pipeline, DDL: w.cfg.DDL}); err != nil {
-		return fmt.Errorf("preparing the source: %w", err)
+	if w.Source, err = w.PG.CreateApplication(ctx, cluster.SourceConfig{Database: Pipeline, DDL: w.cfg.DDL}); err != nil {
+		return fmt.Errorf("making the application: %w", err)
 	}
-	if err := w.Source.Publish(ctx, w.cfg.Publish...); err != nil {
-		return fmt.Errorf("publishing: %w", err)
+	if !w.cfg.Elsewhere {
+		if err := w.startElse(ctx, targetTLS); err != nil {
+			return err
+		}
 	}
+	if w.addr, err = freeAddr(ctx); err != nil {
+		return err
+	}
+	if w.binary, err = Build(ctx, w.cfg.Race, w.cfg.Tags); err != nil {
+		return err
+	}
+	if err := w.prepareSource(ctx); err != nil {
+		return err
+	}
+	return w.prepareTarget(ctx)
+}
+
+// startElse starts what is beside the source.
+func (w *World) startElse(ctx context.Context, targetTLS *cluster.Certificate) (err error) {
 	if w.S3, err = cluster.StartS3(ctx, cluster.S3Config{}); err != nil {
 		return fmt.Errorf("starting S3: %w", err)
 	}
 	if err := w.S3.CreateBucket(ctx, Bucket); err != nil {
 		return err
 	}
-	if err := w.startTarget(ctx, targetTLS); err != nil {
-		return err
-	}
-	if w.addr, err = freeAddr(ctx); err != nil {
-		return err
-	}
-	w.binary, err = Build(ctx, w.cfg.Race, w.cfg.Tags)
-	return err
+	return w.startTarget(ctx, targetTLS)
 }
 
 func (w *World) startTarget(ctx context.Context, tls *cluster.Certificate) error {
@@ -149,8 +167,8 @@ func (w *World) startTarget(ctx context.Context, tls *cluster.Certificate) error
 	w.targetDSN = w.Target.DSN(loader, loaderPW, "")
 	w.target = cfg
 	w.target.Listen = w.Target.Addr()
-	if err := w.Target.CreateUser(ctx, loader, loaderPW); err != nil {
-		return fmt.Errorf("creating the loader: %w", err)
+	if err := w.createAdmin(ctx); err != nil {
+		return fmt.Errorf("creating the stand-in's administrator: %w", err)
 	}
 	return nil
 }
@@ -172,9 +190,7 @@ func (w *World) RestartTarget(ctx context.Context) error {
 // Stop ends everything and removes its files.
 func (w *World) Stop() error {
 	var errs []error
-	if w.daemon != nil {
-		w.daemon.Kill()
-	}
+	w.KillDaemon()
 	if w.Target != nil {
 		errs = append(errs, w.Target.Close())
 	}
@@ -211,11 +227,13 @@ func (w *World) Config() string {
 	sections := map[string]string{
 		"pipeline": Pipeline,
 		"source":   fmt.Sprintf("{dsn: %q}", w.Source.ReplicatorDSN()),
-		"log":      fmt.Sprintf("{url: %q, region: %q, endpoint: %q}", "s3://"+Bucket+"/test", w.S3.Region(), w.S3.Endpoint()),
-		"redshift": fmt.Sprintf("{dsn: %q, iam_role: %q}", w.TargetDSN(), iamRole),
 		"batch":    "{interval: 300ms, max_age: 1s}",
 		"http":     fmt.Sprintf("{listen: %q}", w.addr),
 		"logging":  "{level: debug}",
+	}
+	if !w.cfg.Elsewhere {
+		sections["log"] = fmt.Sprintf("{url: %q, region: %q, endpoint: %q}", "s3://"+Bucket+"/test", w.S3.Region(), w.S3.Endpoint())
+		sections["redshift"] = fmt.Sprintf("{dsn: %q, iam_role: %q}", w.TargetDSN(), iamRole)
 	}
 	maps.Copy(sections, w.Sections)
 	var b strings.Builder
@@ -227,6 +245,9 @@ func (w *World) Config() string {
 
 // Env is the daemon's environment beside the caller's.
 func (w *World) Env() []string {
+	if w.cfg.Elsewhere {
+		return nil
+	}
 	return []string{
 		"AWS_ACCESS_KEY_ID=" + w.S3.AccessKey(), "AWS_SECRET_ACCESS_KEY=" + w.S3.SecretKey(),
 		"AWS_EC2_METADATA_DISABLED=true",
@@ -245,6 +266,9 @@ func (w *World) WriteConfig() (string, error) {
 
 // Run starts the daemon. Only one runs at a time.
 func (w *World) Run(ctx context.Context, env ...string) (*Daemon, error) {
+	if err := w.prepareTarget(ctx); err != nil {
+		return nil, err
+	}
 	path, err := w.WriteConfig()
 	if err != nil {
 		return nil, err
@@ -253,9 +277,19 @@ func (w *World) Run(ctx context.Context, env ...string) (*Daemon, error) {
 	return w.daemon, err
 }
 
+// KillDaemon ends the daemon that was started last, if it still runs.
+func (w *World) KillDaemon() {
+	if w.daemon != nil {
+		w.daemon.Kill()
+	}
+}
+
 // Command runs another subcommand to its end and returns its output and exit
 // code.
 func (w *World) Command(ctx context.Context, args ...string) (string, int, error) {
+	if err := w.prepareTarget(ctx); err != nil {
+		return "", 0, err
+	}
 	path, err := w.WriteConfig()
 	if err != nil {
 		return "", 0, err

@@ -4,6 +4,7 @@ import "fmt"
 
 // Copy describes one COPY of CSV files named by a manifest.
 type Copy struct {
+	// Target without a schema is a temporary table.
 	Target Name
 	// Columns are the target's columns in file order.
 	Columns []string
@@ -46,7 +47,13 @@ func CopyFrom(c Copy) (string, error) {
 		return "", fmt.Errorf("%w: the null marker is empty, which would make '' NULL", ErrBadValue)
 	}
 	w := new(writer)
-	w.raw("COPY ").name(c.Target).raw(" (").idents(c.Columns).raw(")\nFROM ").lit(c.Manifest)
+	w.raw("COPY ")
+	if c.Target.Schema == "" {
+		w.ident(c.Target.Table)
+	} else {
+		w.name(c.Target)
+	}
+	w.raw(" (").idents(c.Columns).raw(")\nFROM ").lit(c.Manifest)
 	if c.IAMRole == "default" {
 		w.raw("\nIAM_ROLE default")
 	} else {

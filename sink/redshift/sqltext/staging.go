@@ -15,7 +15,8 @@ const (
 	sourceAlias = "walshift_s"
 )
 
-// Staging is a staging table of one segment: the rows of one kind.
+// Staging is a staging table of one segment: the rows of one kind. Or, where
+// Part is set, one table's part of a shared staging table ([CreateShared]).
 type Staging struct {
 	Name   Name
 	Target *Table
@@ -24,10 +25,22 @@ type Staging struct {
 	Origin  []int16
 	Kept    []int16
 	Pad     bool
+	Part    *Part
 }
 
-func imageColumn(attnum int16) string  { return "c" + strconv.Itoa(int(attnum)) }
-func originColumn(attnum int16) string { return "o" + strconv.Itoa(int(attnum)) }
+func (s *Staging) imageColumn(attnum int16) string {
+	if s.Part != nil {
+		return s.Part.Image[attnum]
+	}
+	return "c" + strconv.Itoa(int(attnum))
+}
+
+func (s *Staging) originColumn(attnum int16) string {
+	if s.Part != nil {
+		return s.Part.Origin[attnum]
+	}
+	return "o" + strconv.Itoa(int(attnum))
+}
 
 // StagedAttnum returns the attnum that a staging column stands for.
 func StagedAttnum(column string) (int16, bool) {
@@ -42,10 +55,10 @@ func StagedAttnum(column string) (int16, bool) {
 func (s *Staging) FileColumns() []string {
 	var names []string
 	for _, a := range s.Columns {
-		names = append(names, imageColumn(a))
+		names = append(names, s.imageColumn(a))
 	}
 	for _, a := range s.Origin {
-		names = append(names, originColumn(a))
+		names = append(names, s.originColumn(a))
 	}
 	if len(s.Kept) > 0 {
 		names = append(names, keptColumn)
@@ -66,7 +79,7 @@ func CreateStaging(s *Staging) (string, error) {
 	for _, part := range []struct {
 		attnums []int16
 		name    func(int16) string
-	}{{s.Columns, imageColumn}, {s.Origin, originColumn}} {
+	}{{s.Columns, s.imageColumn}, {s.Origin, s.originColumn}} {
 		for _, a := range part.attnums {
 			c, ok := s.Target.Column(a)
 			if !ok {
@@ -84,7 +97,7 @@ func CreateStaging(s *Staging) (string, error) {
 	w.raw(strings.Join(lines, ",\n  "), "\n)")
 	for _, a := range s.Columns {
 		if a == s.Target.DistKey {
-			w.raw("\nDISTSTYLE KEY DISTKEY (").ident(imageColumn(a)).raw(")")
+			w.raw("\nDISTSTYLE KEY DISTKEY (").ident(s.imageColumn(a)).raw(")")
 		}
 	}
 	return w.done()
@@ -95,7 +108,7 @@ type side func(w *writer, key Column)
 
 func (s *Staging) target(w *writer, key Column) { w.column(s.Target.Name, key.Name) }
 func (s *Staging) staged(w *writer, key Column) {
-	w.raw(sourceAlias, ".").ident(imageColumn(key.Attnum))
+	w.raw(sourceAlias, ".").ident(s.imageColumn(key.Attnum))
 }
 
 // match writes the equality of two rows' keys. Redshift ignores trailing
@@ -134,26 +147,34 @@ func Fill(s *Staging) (string, error) {
 			w.err = fmt.Errorf("%w: table %s has no column with attnum %d", ErrBadName, s.Target.Name, s.Kept[i])
 			return
 		}
-		image := imageColumn(s.Kept[i])
+		image := s.imageColumn(s.Kept[i])
 		w.ident(image).raw(" = CASE WHEN SUBSTRING(").column(s.Name, keptColumn).raw(", ").int(i + 1)
 		w.raw(", 1) = '1' THEN ", sourceAlias, ".").ident(c.Name)
 		w.raw(" ELSE ").column(s.Name, image).raw(" END")
 	})
 	w.raw("\nFROM ").name(s.Target.Name).raw(" AS ", sourceAlias, "\nWHERE ")
 	s.match(w,
-		func(w *writer, k Column) { w.column(s.Name, originColumn(k.Attnum)) },
+		func(w *writer, k Column) { w.column(s.Name, s.originColumn(k.Attnum)) },
 		func(w *writer, k Column) { w.raw(sourceAlias, ".").ident(k.Name) })
 	w.raw("\n  AND ").column(s.Name, keptColumn).raw(" <> ").lit(strings.Repeat("0", len(s.Kept)))
+	if s.Part != nil {
+		w.raw("\n  AND ").column(s.Name, partColumn).raw(" = ").int(s.Part.Number)
+	}
 	return w.done()
 }
 
 // Delete returns the DELETE of the target's rows whose keys are staged. It
 // serves both for delete keys and, in delete_insert, for rows that come again.
+// Of a part it takes all rows whose keys are in the target.
 func Delete(s *Staging) (string, error) {
 	w := new(writer)
 	w.raw("DELETE FROM ").name(s.Target.Name)
 	w.raw("\nUSING ").name(s.Name).raw(" AS ", sourceAlias, "\nWHERE ")
 	s.match(w, s.target, s.staged)
+	if s.Part != nil {
+		w.raw("\n  AND ")
+		s.part(w, "<>", OpInsert)
+	}
 	return w.done()
 }
 
@@ -194,15 +215,21 @@ func Merge(s *Staging) (string, error) {
 	return w.list(len(s.Columns), func(i int) { s.image(w, i) }).raw(")").done()
 }
 
-// Insert returns the INSERT of all staged rows into the target.
+// Insert returns the INSERT of all staged rows into the target; of a part,
+// those that hold an image.
 func Insert(s *Staging) (string, error) {
 	names, err := s.Target.Names(s.Columns)
 	w := &writer{err: err}
 	w.raw("INSERT INTO ").name(s.Target.Name).raw(" (").idents(names).raw(")\nSELECT ")
 	w.list(len(s.Columns), func(i int) { s.image(w, i) })
-	return w.raw("\nFROM ").name(s.Name).raw(" AS ", sourceAlias).done()
+	w.raw("\nFROM ").name(s.Name).raw(" AS ", sourceAlias)
+	if s.Part != nil {
+		w.raw("\nWHERE ")
+		s.part(w, "<>", OpDelete)
+	}
+	return w.done()
 }
 
 func (s *Staging) image(w *writer, i int) {
-	w.raw(sourceAlias, ".").ident(imageColumn(s.Columns[i]))
+	w.raw(sourceAlias, ".").ident(s.imageColumn(s.Columns[i]))
 }

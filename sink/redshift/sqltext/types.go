@@ -19,11 +19,17 @@ const (
 	// MaxColumns is the number of columns of one table.
 	MaxColumns = 1600
 
+	// MaxGeometry is the size of one GEOMETRY or GEOGRAPHY
+	// (spatial-limitations).
+	MaxGeometry = 1_048_447
+
 	maxPrecision = 38 // digits of DECIMAL
 	maxScale     = 37
-	// unboundedScale is the scale of DECIMAL(38, 9), which stands for numeric
-	// without a precision: 29 digits before the point and 9 after it.
-	unboundedScale = 9
+	// unboundedScale is the scale of DECIMAL(38,18), which stands for numeric
+	// without a precision: 20 digits before the point and 18 after it. It can't
+	// come from the data, for it must be known before the first row is read and
+	// hold for rows that nobody has written yet.
+	unboundedScale = 18
 	// A character has at most 4 bytes in UTF-8.
 	bytesPerCharacter = 4
 	// varhdrsz is what PostgreSQL adds to the typmod of varchar, bpchar and
@@ -64,6 +70,33 @@ const (
 	FormFloat
 	// FormInt is an integer.
 	FormInt
+	// FormArray is a PostgreSQL array, written as a JSON array: see
+	// [Mapping.Element].
+	FormArray
+	// FormRow is a composite value, written as a JSON array of its fields, each
+	// a string or null.
+	FormRow
+	// FormHstore is an hstore, written as a JSON object of strings and nulls.
+	FormHstore
+	// FormGeometry is the hexadecimal digits of an EWKB; MaxBytes counts the
+	// bytes that they stand for.
+	FormGeometry
+)
+
+// Element says how the elements of an array are written into JSON.
+type Element int
+
+// The kinds of elements. NULL is null in each.
+const (
+	// ElementText is a string that holds the element's text.
+	ElementText Element = iota
+	// ElementNumber is a number where SUPER holds it exactly, else a string of
+	// its text: NaN, the infinities, -0, and more digits than fit.
+	ElementNumber
+	// ElementBool is true or false.
+	ElementBool
+	// ElementJSON is the document itself.
+	ElementJSON
 )
 
 // SourceColumn is what the mapping must know of a PostgreSQL column.
@@ -78,6 +111,9 @@ type SourceColumn struct {
 	// Key says that the column belongs to the replica identity: it is mapped
 	// so that different values stay different.
 	Key bool
+	// NumericText maps numeric without a precision to text (values.
+	// unbounded_numeric: text).
+	NumericText bool
 }
 
 // Mapping is the Redshift side of a column.
@@ -90,6 +126,9 @@ type Mapping struct {
 	MaxBytes int
 	// Precision and Scale are those of FormDecimal.
 	Precision, Scale int
+	// Element and Delimiter are those of FormArray.
+	Element   Element
+	Delimiter byte
 	// Exact says that the Redshift type means the same as the source's. Where
 	// it is false the value is carried as text (or, for timetz, json and
 	// jsonb, in a type that keeps the meaning and not the spelling).
@@ -102,7 +141,12 @@ type Mapping struct {
 
 // Large reports whether values may be above 64 KB, which breaks joins that
 // carry them (error 8001).
-func (m Mapping) Large() bool { return m.Form == FormJSON || m.Form == FormHex }
+func (m Mapping) Large() bool { return m.Super() || m.Form == FormHex || m.Form == FormGeometry }
+
+// Super reports whether the column is a SUPER.
+func (m Mapping) Super() bool { return m.DDL == superType }
+
+const superType = "SUPER"
 
 // Text reports whether the column is a VARCHAR.
 func (m Mapping) Text() bool { return strings.HasPrefix(m.DDL, "VARCHAR") }
@@ -115,17 +159,52 @@ var ErrUnknownType = errors.New("source type has no Redshift mapping")
 func MapType(c SourceColumn) (Mapping, error) {
 	switch c.Kind {
 	case "b":
-		if strings.HasPrefix(c.Type, "_") { // arrays, by PostgreSQL's own naming
-			return text(MaxVarchar, false), nil
+		if element, ok := strings.CutPrefix(c.Type, "_"); ok { // arrays, by PostgreSQL's own naming
+			return mapArray(element, c.Key), nil
 		}
 		return mapBase(c)
 	case "e":
 		// A label is at most NAMEDATALEN-1 = 63 bytes; custom builds go higher.
 		return text(256, false), nil
-	case "c", "r", "m":
+	case "c":
+		return super(FormRow, c.Key), nil
+	case "r", "m":
 		return text(MaxVarchar, false), nil
 	}
 	return Mapping{}, fmt.Errorf("%w: type %q of kind %q", ErrUnknownType, c.Type, c.Kind)
+}
+
+// mapArray maps an array by the name of its element type. A type of the user
+// that is named like a built-in one does no harm: whatever is not written like
+// a number, for instance, becomes a string.
+func mapArray(element string, key bool) Mapping {
+	m := super(FormArray, key)
+	if key {
+		return m
+	}
+	m.Delimiter = ','
+	switch element {
+	case "int2", "int4", "int8", "oid", "float4", "float8", "numeric":
+		m.Element = ElementNumber
+	case "bool":
+		m.Element = ElementBool
+	case "json", "jsonb":
+		m.Element = ElementJSON
+	case "box":
+		m.Delimiter = ';' // pg_type.typdelim
+	case "geometry", "geography":
+		m.Delimiter = ':' // as PostGIS declares them
+	}
+	return m
+}
+
+// super is a SUPER, or the source's text where the column is a key: SUPER has
+// no equality to build on.
+func super(form Form, key bool) Mapping {
+	if key {
+		return text(MaxVarchar, false)
+	}
+	return Mapping{DDL: superType, Form: form, MaxBytes: MaxSuper}
 }
 
 func mapBase(c SourceColumn) (Mapping, error) {
@@ -143,6 +222,9 @@ func mapBase(c SourceColumn) (Mapping, error) {
 	case "float8":
 		return exact("DOUBLE PRECISION", FormFloat), nil
 	case "numeric":
+		if c.NumericText && c.Typmod < varhdrsz {
+			return text(MaxVarchar, true), nil
+		}
 		return mapNumeric(c.Typmod), nil
 	case "date":
 		return exact("DATE", FormDate), nil
@@ -187,22 +269,25 @@ func mapOther(c SourceColumn) (Mapping, error) {
 			MaxBytes: MaxVarbyte, Exact: true,
 		}, nil
 	case "json", "jsonb":
+		return super(FormJSON, c.Key), nil
+	case "hstore":
+		return super(FormHstore, c.Key), nil
+	case "geometry", "geography": // of PostGIS
 		if c.Key {
 			return text(MaxVarchar, false), nil
 		}
-		return Mapping{DDL: "SUPER", Form: FormJSON, MaxBytes: MaxSuper}, nil
+		return Mapping{DDL: strings.ToUpper(c.Type), Form: FormGeometry, MaxBytes: MaxGeometry, Exact: true}, nil
 	case "inet", "cidr", "macaddr", "macaddr8", "pg_lsn", "tid", "xid", "xid8", "cid":
 		return text(64, false), nil
 	case "interval", "money":
 		return text(256, false), nil
-	case "xml", "bit", "varbit", "citext", "hstore", "ltree", "tsvector", "tsquery",
-		"jsonpath", "refcursor", "int2vector", "oidvector", "pg_snapshot", "txid_snapshot",
-		"point", "line", "lseg", "box", "path", "polygon", "circle",
-		"regclass", "regtype", "regproc", "regprocedure", "regoper", "regoperator",
-		"regrole", "regnamespace", "regconfig", "regdictionary", "regcollation":
-		return text(MaxVarchar, false), nil
+	case "":
+		return Mapping{}, fmt.Errorf("%w: it has no name", ErrUnknownType)
 	}
-	return Mapping{}, fmt.Errorf("%w: type %q", ErrUnknownType, c.Type)
+	// Bits, XML, text search, geometry of PostgreSQL's own, names of objects,
+	// system types, and what extensions bring: a base type's text is what its
+	// own input function reads back.
+	return text(MaxVarchar, false), nil
 }
 
 func exact(ddl string, form Form) Mapping {

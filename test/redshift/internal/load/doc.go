@@ -14,7 +14,6 @@ import "fmt"
 
 // Load error codes (developer guide, load error reference).
 const (
-	CodeUnknown       = 1200
 	CodeTooMany       = 1202
 	CodeTooFew        = 1203
 	CodeTooLong       = 1204
@@ -24,13 +23,15 @@ const (
 	CodeFloat         = 1208
 	CodeDecimal       = 1209
 	CodeBoolean       = 1210
-	CodeFileMissing   = 1212
+	CodeEmptyLine     = 1211
 	CodeNotNull       = 1213
 	CodeDelimiter     = 1214
 	CodeChar          = 1215
 	CodeLine          = 1216
+	CodeIdentity      = 1217
 	CodeNulByte       = 1218
 	CodeUTF8          = 1220
+	CodeEncoding      = 1221
 	CodeOverflow      = 1222
 	CodeDataType      = 1223
 	CodeSuper         = 1224
@@ -41,6 +42,8 @@ const (
 	maxSuperDepth     = 1000
 	maxNumberDigits   = 38
 	maxFractionDigits = 6
+	// maxRaw is how much of a line STL_LOAD_ERRORS keeps.
+	maxRaw = 1024
 )
 
 // Column is a target column of the load.
@@ -53,12 +56,27 @@ type Column struct {
 	// Prec and Scale belong to decimal.
 	Prec, Scale int
 	NotNull     bool
+	// Identity says that the column is GENERATED ALWAYS AS IDENTITY.
+	Identity bool
 }
 
-// TypeText is the type as SYS_LOAD_ERROR_DETAIL names it.
+// TypeText is the type as STL_LOAD_ERRORS names it.
 func (c Column) TypeText() string {
-	if c.Type == "decimal" {
+	switch c.Type {
+	case "smallint":
+		return "int2"
+	case "integer":
+		return "int4"
+	case "bigint":
+		return "int8"
+	case "decimal":
 		return "numeric"
+	case "real":
+		return "float4"
+	case "double precision":
+		return "float8"
+	case "boolean":
+		return "bool"
 	}
 	return c.Type
 }
@@ -66,25 +84,44 @@ func (c Column) TypeText() string {
 // Failure is a row that could not be loaded; it becomes a row of
 // SYS_LOAD_ERROR_DETAIL.
 type Failure struct { //nolint:errname // the word of the system tables; it is a record more than an error
-	File     string
-	Line     int64
-	Column   *Column
+	File   string
+	Line   int64
+	Column *Column
+	// Position is where in the field the error lies, in bytes.
 	Position int
 	Code     int
-	Message  string
+	// Message is Redshift's own words, which quote the byte at fault.
+	Message string
+	// RawLine and RawField are what was read, up to 1,024 bytes of it.
+	RawLine, RawField string
 }
 
-// Error gives code and reason, never the value.
+// Error gives code and line, never the value.
 func (f *Failure) Error() string {
-	return fmt.Sprintf("loading %s line %d: %s (%d)", f.File, f.Line, f.Message, f.Code)
+	return fmt.Sprintf("loading %s line %d: load error %d", f.File, f.Line, f.Code)
 }
 
 func fail(code int, format string, args ...any) *Failure {
 	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// StatementError is an error of the COPY itself, for which no row is recorded.
-type StatementError struct{ Message string }
+// codeNull is not an error: the value is to be NULL.
+const codeNull = -1
+
+func null() *Failure { return &Failure{Code: codeNull} }
+
+// StatementError is an error of the COPY itself. For most of them no row is
+// recorded.
+type StatementError struct {
+	Message string
+	// Code is the error's number in the message's detail, 8001 if zero.
+	Code int
+	// Context is what the error is about, such as a file's URL.
+	Context string
+	// Recorded says that a row with Code and Context as the file's name is
+	// written to SYS_LOAD_ERROR_DETAIL.
+	Recorded bool
+}
 
 // Error gives the message that the client sees.
 func (e *StatementError) Error() string { return e.Message }

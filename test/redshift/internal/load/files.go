@@ -1,6 +1,7 @@
 package load
 
 import (
+	"compress/bzip2"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -38,14 +39,13 @@ func ParseURL(url string) (File, error) {
 	return File{bucket, key}, nil
 }
 
-type manifest struct {
-	Entries []struct {
-		URL       string `json:"url"`
-		Mandatory bool   `json:"mandatory"`
-		Meta      *struct {
-			ContentLength *int64 `json:"content_length"`
-		} `json:"meta"`
-	} `json:"entries"`
+// entry is a file of a manifest.
+type entry struct {
+	URL       *string `json:"url"`
+	Mandatory bool    `json:"mandatory"`
+	Meta      *struct {
+		ContentLength *int64 `json:"content_length"`
+	} `json:"meta"`
 }
 
 // Files lists what FROM names: the manifest's entries, or all keys with that
@@ -55,63 +55,115 @@ func Files(ctx context.Context, st Store, url string, isManifest, needLength boo
 	if err != nil {
 		return nil, err
 	}
-	if !isManifest {
-		keys, err := st.List(ctx, at.Bucket, at.Key)
+	if isManifest {
+		m, err := readManifest(ctx, st, at)
 		if err != nil {
-			return nil, stmtErr("S3ServiceException: %s", reason(err))
+			return nil, err
 		}
-		if len(keys) == 0 {
-			return nil, stmtErr("The specified S3 prefix '%s' does not exist", at.Key)
-		}
-		files := make([]File, len(keys))
-		for i, k := range keys {
-			files[i] = File{at.Bucket, k}
-		}
-		return files, nil
+		return manifestFiles(ctx, st, m, needLength)
 	}
-	m, err := readManifest(ctx, st, at)
+	keys, err := st.List(ctx, at.Bucket, at.Key)
 	if err != nil {
-		return nil, err
+		return nil, s3Error(url, err)
 	}
-	return m.files(ctx, st, needLength)
+	if len(keys) == 0 {
+		return nil, &StatementError{Message: fmt.Sprintf("The specified S3 prefix '%s' does not exist", at.Key), Context: url}
+	}
+	files := make([]File, len(keys))
+	for i, k := range keys {
+		files[i] = File{at.Bucket, k}
+	}
+	return files, nil
 }
 
-func readManifest(ctx context.Context, st Store, at File) (*manifest, error) {
+func s3Error(url string, err error) error {
+	return &StatementError{Message: "S3ServiceException:" + reason(err), Context: url}
+}
+
+// notKey is the answer to a manifest, or an entry of one, that names a prefix.
+func notKey(f File) error {
+	return &StatementError{
+		Message: "COPY with MANIFEST parameter requires full path of an S3 object.", Code: CodeManifestKey, Context: f.URL(), Recorded: true,
+	}
+}
+
+// isPrefix reports whether a missing key is the beginning of others.
+func isPrefix(ctx context.Context, st Store, f File) bool {
+	keys, err := st.List(ctx, f.Bucket, f.Key)
+	return err == nil && len(keys) > 0
+}
+
+func readManifest(ctx context.Context, st Store, at File) ([]entry, error) {
 	r, _, err := st.Open(ctx, at.Bucket, at.Key)
+	if errors.Is(err, ErrMissing) && isPrefix(ctx, st, at) {
+		return nil, notKey(at)
+	}
 	if err != nil {
-		return nil, stmtErr("Problem reading manifest file - S3ServiceException: %s", reason(err))
+		return nil, &StatementError{Message: "Problem reading manifest file - S3ServiceException:" + reason(err), Context: at.URL()}
 	}
 	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, maxSuper))
+	body, err := io.ReadAll(io.LimitReader(r, maxManifest))
 	if err != nil {
-		return nil, fmt.Errorf("reading manifest: %w", err)
+		return nil, &StatementError{Message: "Problem reading manifest file - S3ServiceException:" + reason(err), Context: at.URL()}
 	}
-	var m manifest
-	if err := json.Unmarshal(body, &m); err != nil || m.Entries == nil {
-		return nil, stmtErr("Manifest file is not in correct json format")
-	}
-	return &m, nil
+	return ParseManifest(body)
 }
 
-func (m *manifest) files(ctx context.Context, st Store, needLength bool) ([]File, error) {
-	var files []File
-	for _, e := range m.Entries {
-		f, err := ParseURL(e.URL)
-		if err != nil || strings.HasSuffix(f.Key, "/") {
-			return nil, stmtErr("Manifest file contains an invalid entry: error code 8001, a full object path is needed")
+// maxManifest bounds what is read of a manifest or a JSONPaths file.
+const maxManifest = 64 << 20
+
+// ParseManifest reads the entries of a manifest. Keys that COPY does not know
+// are passed over: those that UNLOAD writes have some.
+func ParseManifest(body []byte) ([]entry, error) {
+	if !json.Valid(body) {
+		return nil, stmtErr("Manifest file is not in correct json format")
+	}
+	var root map[string]json.RawMessage
+	if json.Unmarshal(body, &root) != nil || root == nil {
+		return nil, stmtErr("Root must be a json object in the manifest file")
+	}
+	format := stmtErr("Manifest file is not in expected format: 'entries' must be an array of objects with 'url', 'mandatory' and 'meta'")
+	var m []entry
+	if json.Unmarshal(root["entries"], &m) != nil || len(m) == 0 {
+		return nil, format
+	}
+	for _, e := range m {
+		if e.URL == nil {
+			return nil, stmtErr("Manifest file is not in expected format - 'url' field missing")
 		}
-		if needLength && (e.Meta == nil || e.Meta.ContentLength == nil) {
-			return nil, stmtErr("Manifest entry lacks meta.content_length, which this format needs")
+	}
+	return m, nil
+}
+
+func manifestFiles(ctx context.Context, st Store, entries []entry, needLength bool) ([]File, error) {
+	var files []File
+	for _, e := range entries {
+		f, err := ParseURL(*e.URL)
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasSuffix(f.Key, "/") {
+			return nil, notKey(f)
+		}
+		length := int64(-1)
+		if e.Meta != nil && e.Meta.ContentLength != nil {
+			length = *e.Meta.ContentLength
+		}
+		if needLength && length < 0 {
+			return nil, &StatementError{Message: "Manifest file entry lacks meta.content_length, which this format needs", Context: f.URL()}
 		}
 		size, err := st.Size(ctx, f.Bucket, f.Key)
 		switch {
+		case errors.Is(err, ErrMissing) && isPrefix(ctx, st, f):
+			return nil, notKey(f)
 		case errors.Is(err, ErrMissing) && !e.Mandatory:
 			continue
+		case errors.Is(err, ErrMissing):
+			return nil, &StatementError{Message: "Mandatory url is not present in manifest file. S3ServiceException:" + reason(err), Context: f.URL()}
 		case err != nil:
-			return nil, stmtErr("Error accessing %s: %s", f.URL(), reason(err))
-		}
-		if e.Meta != nil && e.Meta.ContentLength != nil && *e.Meta.ContentLength != size {
-			return nil, stmtErr("File size of %s is %d bytes, the manifest's content_length is %d", f.URL(), size, *e.Meta.ContentLength)
+			return nil, s3Error(f.URL(), err)
+		case length >= 0 && length != size:
+			return nil, &StatementError{Message: fmt.Sprintf("File size is %d bytes, the manifest's content_length is %d", size, length), Context: f.URL()}
 		}
 		files = append(files, f)
 	}
@@ -143,6 +195,8 @@ func decompress(r io.Reader, method string) (io.Reader, func(), error) {
 			return nil, nil, stmtErr("Failed to read ZSTD file: %v", err)
 		}
 		return z, z.Close, nil
+	case "BZIP2":
+		return bzip2.NewReader(r), func() {}, nil
 	}
 	return r, func() {}, nil
 }

@@ -11,15 +11,18 @@ import (
 type field struct {
 	data   []byte
 	quoted bool
-	// marker says that an escaped null marker was met.
+	// marker says that an escaped null marker or JSON's null was met.
 	marker bool
+	// missing says that the record ended before the field.
+	missing bool
 }
 
-// recordReader cuts a file into records. next returns io.EOF after the last;
-// a *Failure concerns one record only if recover is true, else the file.
+// recordReader cuts a file into records. next returns io.EOF after the last; a
+// *Failure concerns one record if the reader is a resumer, else the file.
 type recordReader interface {
 	next() ([]field, error)
 	line() int64
+	rawLine() []byte
 }
 
 // byteReader counts lines and holds the bytes of the current record.
@@ -31,12 +34,31 @@ type byteReader struct {
 	flags []bool
 	size  int
 	out   []field
+	raw   []byte
+	last  byte
 }
 
-func (b *byteReader) line() int64 { return b.lines }
+func (b *byteReader) line() int64     { return b.lines }
+func (b *byteReader) rawLine() []byte { return b.raw }
 
 func (b *byteReader) begin() {
-	b.buf, b.ends, b.flags, b.size = b.buf[:0], b.ends[:0], b.flags[:0], 0
+	b.buf, b.ends, b.flags, b.size, b.raw, b.last = b.buf[:0], b.ends[:0], b.flags[:0], 0, b.raw[:0], 0
+}
+
+// get takes one byte.
+func (b *byteReader) get() (byte, error) {
+	c, err := b.r.ReadByte()
+	if err != nil {
+		return 0, err
+	}
+	b.last = c
+	if len(b.raw) < maxRaw {
+		b.raw = append(b.raw, c)
+	}
+	if b.size++; b.size > maxRow {
+		return 0, rowTooLarge()
+	}
+	return c, nil
 }
 
 func (b *byteReader) endField(quoted bool) {
@@ -56,6 +78,9 @@ func (b *byteReader) fields() []field {
 
 // skipLine drops the rest of a line, after an error in it.
 func (b *byteReader) skipLine() error {
+	if b.last == '\n' {
+		return nil
+	}
 	for {
 		_, err := b.r.ReadSlice('\n')
 		if !errors.Is(err, bufio.ErrBufferFull) {
@@ -68,6 +93,10 @@ func rowTooLarge() *Failure {
 	return fail(CodeLine, "Invalid line: the row exceeds %d bytes", maxRow)
 }
 
+func openQuote() *Failure {
+	return fail(CodeDelimiter, "Delimited value missing end quote")
+}
+
 // csvReader reads CSV: quotes double, backslashes mean nothing.
 type csvReader struct {
 	byteReader
@@ -76,22 +105,27 @@ type csvReader struct {
 }
 
 func (c *csvReader) next() ([]field, error) {
-	c.begin()
-	c.lines++
-	first := true
 	for {
-		end, err := c.field(first)
-		if err != nil {
-			return nil, err
-		}
-		if end {
-			f := c.fields()
-			if len(f) == 1 && !f[0].quoted && len(f[0].data) == 0 && c.ignoreBlank {
-				return c.next()
+		c.begin()
+		c.lines++
+		first := true
+		for {
+			end, err := c.field(first)
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					c.lines--
+				}
+				return nil, err
 			}
+			if end {
+				break
+			}
+			first = false
+		}
+		f := c.fields()
+		if len(f) != 1 || f[0].quoted || len(f[0].data) > 0 || !c.ignoreBlank {
 			return f, nil
 		}
-		first = false
 	}
 }
 
@@ -99,7 +133,7 @@ func (c *csvReader) next() ([]field, error) {
 func (c *csvReader) field(first bool) (bool, error) {
 	start := len(c.buf)
 	for {
-		b, err := c.r.ReadByte()
+		b, err := c.get()
 		if err != nil {
 			if !errors.Is(err, io.EOF) {
 				return false, err
@@ -110,20 +144,17 @@ func (c *csvReader) field(first bool) (bool, error) {
 			c.endField(false)
 			return true, nil
 		}
-		c.size++
-		switch {
-		case c.size > maxRow:
-			return false, rowTooLarge()
-		case b == c.delim:
+		switch b {
+		case c.delim:
 			c.endField(false)
 			return false, nil
-		case b == '\n':
+		case '\n':
 			if n := len(c.buf); n > start && c.buf[n-1] == '\r' {
 				c.buf = c.buf[:n-1]
 			}
 			c.endField(false)
 			return true, nil
-		case b == c.quote:
+		case c.quote:
 			if len(bytes.TrimLeft(c.buf[start:], " \t")) > 0 {
 				return false, fail(CodeDelimiter, "Invalid quote formatting for CSV")
 			}
@@ -137,15 +168,12 @@ func (c *csvReader) field(first bool) (bool, error) {
 
 func (c *csvReader) quotedField() (bool, error) {
 	for {
-		b, err := c.r.ReadByte()
+		b, err := c.get()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
-				return false, fail(CodeDelimiter, "Delimited value missing end quote")
+				return false, openQuote()
 			}
 			return false, err
-		}
-		if c.size++; c.size > maxRow {
-			return false, rowTooLarge()
 		}
 		if b == '\n' {
 			c.lines++
@@ -154,7 +182,7 @@ func (c *csvReader) quotedField() (bool, error) {
 			c.buf = append(c.buf, b)
 			continue
 		}
-		next, err := c.r.ReadByte()
+		next, err := c.get()
 		if errors.Is(err, io.EOF) {
 			c.endField(true)
 			return true, nil
@@ -164,18 +192,18 @@ func (c *csvReader) quotedField() (bool, error) {
 		}
 		if next == c.quote {
 			c.buf = append(c.buf, b)
-			c.size++
 			continue
 		}
 		return c.afterQuote(next)
 	}
 }
 
-// afterQuote expects the field's end.
+// afterQuote expects the field's end. Blanks before it are ignored, but a
+// delimiter that is one is none.
 func (c *csvReader) afterQuote(b byte) (bool, error) {
-	for b == ' ' || b == '\t' || b == '\r' {
+	for b != c.delim && (b == ' ' || b == '\t' || b == '\r') {
 		var err error
-		if b, err = c.r.ReadByte(); errors.Is(err, io.EOF) {
+		if b, err = c.get(); errors.Is(err, io.EOF) {
 			c.endField(true)
 			return true, nil
 		} else if err != nil {
@@ -193,104 +221,66 @@ func (c *csvReader) afterQuote(b byte) (bool, error) {
 	return false, fail(CodeDelimiter, "Invalid quote formatting for CSV")
 }
 
-// textReader reads delimited text. Under ESCAPE a backslash makes the next
-// byte literal and decodes nothing.
-type textReader struct {
+// fixedReader reads lines whose fields have a number of characters each.
+type fixedReader struct {
 	byteReader
-	delim        byte
-	escape       bool
-	removeQuotes bool
-	ignoreBlank  bool
-	escaped      []bool
-	start        int  // of the field in buf
-	onlyNull     bool // the field is exactly an escaped N
+	widths      []int
+	ignoreBlank bool
 }
 
-func (t *textReader) next() ([]field, error) {
-	t.begin()
-	t.lines++
-	t.start, t.onlyNull = 0, false
-	t.escaped = t.escaped[:0]
-	for some := false; ; some = true {
-		b, err := t.r.ReadByte()
-		if errors.Is(err, io.EOF) {
-			if !some {
-				return nil, io.EOF
-			}
-			return t.finish(), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if t.size++; t.size > maxRow {
-			return nil, rowTooLarge()
-		}
-		if b == '\n' {
-			if n := len(t.buf); n > t.start && t.buf[n-1] == '\r' {
-				t.buf = t.buf[:n-1]
-			}
-			f := t.finish()
-			if t.ignoreBlank && len(f) == 1 && len(f[0].data) == 0 {
-				return t.next()
-			}
-			return f, nil
-		}
-		if err := t.take(b); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// take handles one byte that does not end the row.
-func (t *textReader) take(b byte) error {
-	switch {
-	case b == t.delim:
-		t.endField(false)
-		t.escaped = append(t.escaped, t.onlyNull)
-		t.start, t.onlyNull = len(t.buf), false
-	case b == '\\' && t.escape:
-		next, err := t.r.ReadByte()
-		if err != nil {
-			return fail(CodeDelimiter, "Delimiter not found: the file ends in an escape character")
-		}
-		t.onlyNull = next == 'N' && len(t.buf) == t.start
-		if next == '\n' {
-			t.lines++
-		}
-		t.buf = append(t.buf, next)
-	case t.removeQuotes && (b == '"' || b == '\'') && len(t.buf) == t.start:
-		return t.untilQuote(b)
-	default:
-		t.buf = append(t.buf, b)
-	}
-	if len(t.buf) > t.start+1 {
-		t.onlyNull = false
-	}
-	return nil
-}
-
-func (t *textReader) finish() []field {
-	t.endField(false)
-	t.escaped = append(t.escaped, t.onlyNull)
-	f := t.fields()
-	for i := range f {
-		f[i].marker = t.escaped[i]
-	}
-	return f
-}
-
-func (t *textReader) untilQuote(q byte) error {
+func (f *fixedReader) next() ([]field, error) {
 	for {
-		b, err := t.r.ReadByte()
-		if err != nil {
-			return fail(CodeDelimiter, "Delimited value missing end quote")
+		f.begin()
+		f.lines++
+		if err := f.readLine(); err != nil {
+			if errors.Is(err, io.EOF) {
+				f.lines--
+			}
+			return nil, err
 		}
-		if b == q {
+		if len(f.buf) == 0 && f.ignoreBlank {
+			continue
+		}
+		return f.cut()
+	}
+}
+
+func (f *fixedReader) readLine() error {
+	for some := false; ; some = true {
+		b, err := f.get()
+		if errors.Is(err, io.EOF) && some {
 			return nil
 		}
-		if t.size++; t.size > maxRow {
-			return rowTooLarge()
+		if err != nil {
+			return err
 		}
-		t.buf = append(t.buf, b)
+		if b == '\n' {
+			f.buf = bytes.TrimSuffix(f.buf, []byte("\r"))
+			return nil
+		}
+		f.buf = append(f.buf, b)
 	}
+}
+
+func (f *fixedReader) cut() ([]field, error) {
+	f.out = f.out[:0]
+	rest := f.buf
+	for _, width := range f.widths {
+		if len(rest) == 0 {
+			return f.out, nil
+		}
+		n := 0
+		for range width {
+			if n < len(rest) {
+				n += charLen(rest[n:])
+			}
+		}
+		f.out = append(f.out, field{data: rest[:n:n]})
+		rest = rest[n:]
+	}
+	if len(rest) > 0 {
+		f.last = '\n' // the line has been read
+		return nil, fail(CodeTooMany, "Extra column(s) found")
+	}
+	return f.out, nil
 }

@@ -2,9 +2,11 @@ package load
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"strings"
 )
 
 const (
@@ -26,9 +28,10 @@ type Result struct {
 	Files       []FileStat
 	// Failures are the rows that could not be loaded, at most 20 of them.
 	Failures []*Failure
-	// Failed says that there were more than MAXERROR.
+	// Errors is how many rows could not be loaded.
+	Errors int
+	// Failed says that there were as many as MAXERROR allows no more.
 	Failed bool
-	errors int
 }
 
 // Loader reads files into rows of PostgreSQL's COPY text format.
@@ -69,7 +72,7 @@ func (l *Loader) flush() error {
 func (l *Loader) file(ctx context.Context, f File) error {
 	body, size, err := l.Store.Open(ctx, f.Bucket, f.Key)
 	if err != nil {
-		return stmtErr("S3ServiceException: %s", reason(err))
+		return s3Error(f.URL(), err)
 	}
 	defer body.Close()
 	r, done, err := decompress(body, l.Options.Compression)
@@ -77,18 +80,45 @@ func (l *Loader) file(ctx context.Context, f File) error {
 		return err
 	}
 	defer done()
-	rec := l.reader(bufio.NewReaderSize(r, readBuffer))
+	buffered := bufio.NewReaderSize(decode(r, l.Options.Encoding), readBuffer)
+	skipped, err := skipHeader(buffered, l.Options.IgnoreHeader)
+	if err != nil {
+		return stmtErr("Failed to read %s: %v", f.URL(), err)
+	}
+	rec, err := l.reader(buffered, skipped)
+	if err != nil {
+		return err
+	}
 	l.res.Bytes += size
 	err = l.records(ctx, rec, f.URL())
 	l.res.Files = append(l.res.Files, FileStat{URL: f.URL(), Bytes: size, Lines: rec.line()})
 	return err
 }
 
+// skipHeader passes n lines, whatever is in them.
+func skipHeader(r *bufio.Reader, n int) (int64, error) {
+	for done := range n {
+		for {
+			_, err := r.ReadSlice('\n')
+			if err == nil {
+				break
+			}
+			if _, bad := errors.AsType[*Failure](err); bad || errors.Is(err, io.EOF) {
+				return int64(done), nil // the reader meets it again
+			}
+			if !errors.Is(err, bufio.ErrBufferFull) {
+				return int64(done), err
+			}
+		}
+	}
+	return int64(n), nil
+}
+
 // resumer can go on after a broken record.
 type resumer interface{ skipLine() error }
 
 func (l *Loader) records(ctx context.Context, rec recordReader, url string) error {
-	for n := int64(0); ; n++ {
+	for n := 0; ; n++ {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -96,26 +126,25 @@ func (l *Loader) records(ctx context.Context, rec recordReader, url string) erro
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		var bad *Failure
-		if err != nil && !errors.As(err, &bad) {
-			if ctx.Err() != nil {
-				return ctx.Err()
+		bad, isBad := errors.AsType[*Failure](err)
+		if err != nil && !isBad {
+			if _, own := errors.AsType[*StatementError](err); own || ctx.Err() != nil {
+				return err
 			}
 			return stmtErr("Failed to read %s: %v", url, err)
 		}
-		if bad == nil && rec.line() <= int64(l.Options.IgnoreHeader) {
-			continue
-		}
 		mark := len(l.buf)
+		goOn := true
 		if bad == nil {
 			bad = l.row(fields)
-		} else if s, ok := rec.(resumer); !ok || s.skipLine() != nil {
-			l.fail(bad, url, rec.line())
-			return nil //nolint:nilerr // the failure is in the result
+		} else {
+			s, ok := rec.(resumer)
+			goOn = ok && s.skipLine() == nil
 		}
 		if bad != nil {
 			l.buf = l.buf[:mark]
-			if l.fail(bad, url, rec.line()); l.res.Failed {
+			bad.File, bad.Line, bad.RawLine = url, rec.line(), strings.TrimRight(string(rec.rawLine()), "\r\n")
+			if l.fail(bad); l.res.Failed || !goOn {
 				return nil
 			}
 			continue
@@ -129,46 +158,44 @@ func (l *Loader) records(ctx context.Context, rec recordReader, url string) erro
 	}
 }
 
-func (l *Loader) fail(f *Failure, url string, line int64) {
-	f.File, f.Line = url, line
-	l.res.errors++
+// fail counts a failure. MAXERROR is the number at which the load fails, and 0
+// means the same as 1 (data load operations).
+func (l *Loader) fail(f *Failure) {
+	l.res.Errors++
 	if len(l.res.Failures) < maxFailures {
 		l.res.Failures = append(l.res.Failures, f)
 	}
-	l.res.Failed = l.res.errors > l.Options.MaxError
+	l.res.Failed = l.res.Errors >= max(l.Options.MaxError, 1)
 }
 
 // row appends one row to the buffer.
 func (l *Loader) row(fields []field) *Failure {
 	o := &l.Options
+	if n := len(fields); n == len(l.Columns)+1 && o.Format == "TEXT" && len(fields[n-1].data) == 0 && !fields[n-1].marker {
+		fields = fields[:n-1] // a delimiter may end the record
+	}
 	if len(fields) > len(l.Columns) {
 		return fail(CodeTooMany, "Extra column(s) found")
 	}
+	if len(fields) == 1 && len(l.Columns) > 1 && len(fields[0].data) == 0 && !fields[0].quoted && !fields[0].marker && !o.FillRecord {
+		return fail(CodeEmptyLine, "Input line contained no data")
+	}
 	if len(fields) < len(l.Columns) && !o.FillRecord {
-		return fail(CodeTooFew, "Delimiter not found: too few columns")
+		f := fail(CodeTooFew, "Delimiter not found: too few columns")
+		f.Column = &l.Columns[len(fields)]
+		return f
 	}
 	for i := range l.Columns {
-		c := &l.Columns[i]
 		if i > 0 {
 			l.buf = append(l.buf, '\t')
 		}
-		missing := i >= len(fields)
-		if missing && !isChar(c) || !missing && (fields[i].data == nil && fields[i].marker || l.isNull(fields[i], c)) {
-			if c.NotNull {
-				f := fail(CodeNotNull, "Missing data for not-null field")
-				f.Column = c
-				return f
-			}
-			l.buf = append(l.buf, `\N`...)
-			continue
+		f := field{missing: true}
+		if i < len(fields) {
+			f = fields[i]
 		}
-		var v []byte
-		if !missing {
-			v = fields[i].data
-		}
-		var bad *Failure
-		if l.buf, bad = o.appendValue(l.buf, v, c); bad != nil {
-			bad.Column = c
+		if bad := l.value(f, &l.Columns[i]); bad != nil {
+			bad.Column = &l.Columns[i]
+			bad.RawField = string(f.data[:min(len(f.data), maxRaw)])
 			return bad
 		}
 	}
@@ -176,18 +203,47 @@ func (l *Loader) row(fields []field) *Failure {
 	return nil
 }
 
-func (l *Loader) isNull(f field, c *Column) bool {
-	return l.Options.Format != "JSON" && l.Options.isNull(f, c)
+// value appends one field.
+func (l *Loader) value(f field, c *Column) *Failure {
+	o := &l.Options
+	bad := null()
+	if !o.isNull(f, c) {
+		if o.Format == "FIXEDWIDTH" && !isChar(c) {
+			f.data = bytes.TrimSpace(f.data)
+		}
+		l.buf, bad = o.appendValue(l.buf, f.data, c)
+	}
+	switch {
+	case bad == nil:
+		return nil
+	case bad.Code != codeNull:
+		return bad
+	case c.Identity:
+		return fail(CodeIdentity, "Invalid value for an IDENTITY column")
+	case c.NotNull:
+		return fail(CodeNotNull, "Missing data for not-null field")
+	}
+	l.buf = append(l.buf, `\N`...)
+	return nil
 }
 
-func (l *Loader) reader(r *bufio.Reader) recordReader {
+func (l *Loader) reader(r *bufio.Reader, skipped int64) (recordReader, error) {
 	o := &l.Options
-	base := byteReader{r: r}
+	base := byteReader{r: r, lines: skipped}
 	switch o.Format {
 	case "CSV":
-		return &csvReader{byteReader: base, delim: o.Delimiter, quote: o.Quote, ignoreBlank: o.IgnoreBlankLines}
+		return &csvReader{byteReader: base, delim: o.Delimiter, quote: o.Quote, ignoreBlank: o.IgnoreBlankLines}, nil
+	case "FIXEDWIDTH":
+		return &fixedReader{byteReader: base, widths: o.Widths, ignoreBlank: o.IgnoreBlankLines}, nil
 	case "JSON":
-		return newJSONReader(r, l.Columns, o.JSON)
+		return &jsonReader{r: r, lines: skipped, shape: l.shape()}, nil
+	case "AVRO":
+		return newAvroReader(r, l.shape())
 	}
-	return &textReader{byteReader: base, delim: o.Delimiter, escape: o.Escape, removeQuotes: o.RemoveQuotes, ignoreBlank: o.IgnoreBlankLines}
+	return &textReader{byteReader: base, delim: o.Delimiter, escape: o.Escape, removeQuotes: o.RemoveQuotes, ignoreBlank: o.IgnoreBlankLines}, nil
+}
+
+func (l *Loader) shape() shape {
+	o := &l.Options
+	return shape{cols: l.Columns, mode: o.JSON, paths: o.Paths, acceptInvalid: o.AcceptInvalid, invalidChar: o.InvalidChar}
 }

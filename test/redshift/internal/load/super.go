@@ -7,14 +7,15 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // superMark precedes JSON text in the backend's SUPER columns, see types.sql.
 const superMark = 1
 
 // appendSuper takes JSON text.
-func appendSuper(dst, v []byte) ([]byte, *Failure) {
-	norm, f := normalJSON(v)
+func (o *Options) appendSuper(dst, v []byte) ([]byte, *Failure) {
+	norm, f := normalJSON(v, o.TruncateSuper)
 	if f != nil {
 		return dst, f
 	}
@@ -23,25 +24,44 @@ func appendSuper(dst, v []byte) ([]byte, *Failure) {
 
 // normalJSON checks JSON text by the limits of SUPER and gives it in the form
 // in which Redshift keeps it: no blanks, numbers as its scalars.
-func normalJSON(v []byte) ([]byte, *Failure) {
+func normalJSON(v []byte, truncate bool) ([]byte, *Failure) {
 	bad := fail(CodeSuper, "Invalid JSON format for SUPER")
 	if len(v) > maxSuper {
 		return nil, fail(CodeSuper, "SUPER value exceeds %d bytes", maxSuper)
 	}
-	if !json.Valid(v) {
+	if !json.Valid(v) || loneSurrogate(v) {
 		return nil, bad
 	}
+	if at, reason := badUTF8(v); at >= 0 {
+		return nil, failAt(at, CodeUTF8, "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: %x (error %d)", v[at:at+1], reason)
+	}
+	rewrite, f := checkTokens(v, truncate)
+	if f != nil {
+		return nil, f
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, v); err != nil {
+		return nil, bad
+	}
+	if !rewrite {
+		return out.Bytes(), nil
+	}
+	return rewriteScalars(out.Bytes()), nil
+}
+
+// checkTokens goes through valid JSON and reports whether its scalars must be
+// written anew.
+func checkTokens(v []byte, truncate bool) (rewrite bool, f *Failure) {
 	d := json.NewDecoder(bytes.NewReader(v))
 	d.UseNumber()
 	depth := 0
-	big := false
 	for {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) {
-			break
+			return rewrite, nil
 		}
 		if err != nil {
-			return nil, bad
+			return false, fail(CodeSuper, "Invalid JSON format for SUPER")
 		}
 		switch x := tok.(type) {
 		case json.Delim:
@@ -51,42 +71,44 @@ func normalJSON(v []byte) ([]byte, *Failure) {
 				depth--
 			}
 			if depth > maxSuperDepth {
-				return nil, fail(CodeSuper, "SUPER value is nested deeper than %d levels", maxSuperDepth)
+				return false, fail(CodeSuper, "SUPER value is nested deeper than %d levels", maxSuperDepth)
 			}
 		case string:
-			if len(x) > maxSuperString {
-				return nil, fail(CodeSuper, "String value exceeds the max size of %d bytes", maxSuperString)
+			if len(x) <= maxSuperString {
+				continue
 			}
+			if !truncate {
+				return false, fail(CodeSuper, "String value exceeds the max size of %d bytes", maxSuperString)
+			}
+			rewrite = true
 		case json.Number:
-			big = big || scalar(string(x)) != string(x)
+			n, ok := scalar(string(x))
+			if !ok {
+				return false, fail(CodeSuper, "Invalid JSON format for SUPER")
+			}
+			rewrite = rewrite || n != string(x)
 		}
 	}
-	var out bytes.Buffer
-	if err := json.Compact(&out, v); err != nil {
-		return nil, bad
-	}
-	if !big {
-		return out.Bytes(), nil
-	}
-	return rewriteNumbers(out.Bytes()), nil
 }
 
 // scalar gives a number as a Redshift scalar holds it: up to 38 digits exactly,
-// beyond that and with an exponent as a double.
-func scalar(n string) string {
+// beyond that and with an exponent as a double. It is false for one that no
+// double can hold.
+func scalar(n string) (string, bool) {
 	digits := len(strings.NewReplacer("-", "", ".", "").Replace(n))
 	if !strings.ContainsAny(n, "eE") && digits <= maxNumberDigits {
-		return n
+		return n, true
 	}
 	f, err := strconv.ParseFloat(n, 64)
 	if err != nil {
-		return n
+		return n, false
 	}
-	return strconv.FormatFloat(f, 'g', 17, 64)
+	return strconv.FormatFloat(f, 'g', 17, 64), true
 }
 
-// rewriteNumbers passes every number of compact JSON text through scalar.
-func rewriteNumbers(v []byte) []byte {
+// rewriteScalars passes every number of compact JSON text through scalar and
+// cuts strings that are too long.
+func rewriteScalars(v []byte) []byte {
 	out := make([]byte, 0, len(v))
 	for i := 0; i < len(v); {
 		switch b := v[i]; {
@@ -98,14 +120,15 @@ func rewriteNumbers(v []byte) []byte {
 				}
 				j++
 			}
-			out = append(out, v[i:j+1]...)
+			out = append(out, cutString(v[i:j+1])...)
 			i = j + 1
 		case b == '-' || b >= '0' && b <= '9':
 			j := i + 1
 			for j < len(v) && strings.IndexByte("0123456789+-.eE", v[j]) >= 0 {
 				j++
 			}
-			out = append(out, scalar(string(v[i:j]))...)
+			n, _ := scalar(string(v[i:j]))
+			out = append(out, n...)
 			i = j
 		default:
 			out = append(out, b)
@@ -113,4 +136,16 @@ func rewriteNumbers(v []byte) []byte {
 		}
 	}
 	return out
+}
+
+func cutString(raw []byte) []byte {
+	var text string
+	if len(raw) <= maxSuperString || json.Unmarshal(raw, &text) != nil || len(text) <= maxSuperString {
+		return raw
+	}
+	n := maxSuperString
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return quote(nil, []byte(text[:n]))
 }

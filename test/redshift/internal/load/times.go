@@ -1,192 +1,145 @@
 package load
 
 import (
-	"bytes"
 	"strconv"
 	"time"
 )
 
-// scan reads fixed-width digits and separators from a value.
-type scan struct {
-	v  []byte
-	ok bool
+// moment is a date with or without a time, as read.
+type moment struct {
+	year, month, day int
+	bc               bool
+	clock            []byte // HH:MI:SS[.ffffff]
+	zone             string // as PostgreSQL reads it, empty if there was none
 }
 
-func (s *scan) digits(n int) int {
-	if len(s.v) < n {
-		s.ok = false
-		return 0
+// valid checks the calendar. Years beyond 9999 are refused.
+func (m *moment) valid() bool {
+	y := m.year
+	if m.bc {
+		y = 1 - y
 	}
-	r := 0
-	for _, b := range s.v[:n] {
-		if b < '0' || b > '9' {
-			s.ok = false
-			return 0
+	t := time.Date(y, time.Month(m.month), m.day, 0, 0, 0, 0, time.UTC)
+	return m.year >= 1 && m.year <= 9999 && (!m.bc || m.year <= 4713) && t.Month() == time.Month(m.month) && t.Day() == m.day
+}
+
+// append gives the moment as PostgreSQL reads it.
+func (m *moment) append(dst []byte, clock, zone bool) []byte {
+	dst = pad(dst, m.year, 4)
+	dst = pad(append(dst, '-'), m.month, 2)
+	dst = pad(append(dst, '-'), m.day, 2)
+	if clock {
+		dst = append(dst, ' ')
+		if m.clock == nil {
+			dst = append(dst, "00:00:00"...)
 		}
-		r = r*10 + int(b-'0')
-	}
-	s.v = s.v[n:]
-	return r
-}
-
-func (s *scan) lit(b byte) {
-	if len(s.v) == 0 || s.v[0] != b {
-		s.ok = false
-		return
-	}
-	s.v = s.v[1:]
-}
-
-func (s *scan) date() {
-	y := s.digits(4)
-	s.lit('-')
-	m := s.digits(2)
-	s.lit('-')
-	d := s.digits(2)
-	if s.ok {
-		t := time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC)
-		s.ok = y >= 1 && t.Month() == time.Month(m) && t.Day() == d
-	}
-}
-
-// clock reads HH:MI[:SS[.ffffff]]. 24:00 and leap seconds are refused.
-func (s *scan) clock() {
-	h := s.digits(2)
-	s.lit(':')
-	m := s.digits(2)
-	sec := 0
-	if len(s.v) > 0 && s.v[0] == ':' {
-		s.lit(':')
-		sec = s.digits(2)
-		if len(s.v) > 0 && s.v[0] == '.' {
-			s.v = s.v[1:]
-			n := 0
-			for n < len(s.v) && s.v[n] >= '0' && s.v[n] <= '9' {
-				n++
-			}
-			if n > maxFractionDigits {
-				s.ok = false
-				return
-			}
-			s.v = s.v[n:]
+		dst = append(dst, m.clock...)
+		switch {
+		case zone && m.zone == "":
+			dst = append(dst, "+00"...)
+		case zone:
+			dst = append(dst, m.zone...)
 		}
 	}
-	s.ok = s.ok && h < 24 && m < 60 && sec < 60
+	if m.bc {
+		dst = append(dst, " BC"...)
+	}
+	return dst
 }
 
-// zone reads an offset, or Z and UTC where names is set. It returns "" if
-// there is none.
-func (s *scan) zone(names bool) string {
-	v := bytes.TrimLeft(s.v, " ")
-	if len(v) == 0 {
-		s.v = v
-		return ""
+func pad(dst []byte, n, width int) []byte {
+	text := strconv.Itoa(n)
+	for range width - len(text) {
+		dst = append(dst, '0')
 	}
-	if names && (string(v) == "Z" || string(v) == "UTC" || string(v) == "z") {
-		s.v = nil
-		return "+00"
-	}
-	if v[0] != '+' && v[0] != '-' {
-		s.ok = false
-		return ""
-	}
-	z := scan{v: v[1:], ok: true}
-	h, m := z.digits(2), 0
-	if len(z.v) > 0 {
-		if z.v[0] == ':' {
-			z.v = z.v[1:]
-		}
-		m = z.digits(2)
-	}
-	if !z.ok || len(z.v) > 0 || h > 15 || m > 59 {
-		s.ok = false
-		return ""
-	}
-	s.v = nil
-	return string(v)
+	return append(dst, text...)
 }
 
 func (o *Options) appendDate(dst, v []byte) ([]byte, *Failure) {
-	s := scan{v: v, ok: true}
-	s.date()
-	if o.DateFormat == "auto" && s.ok && len(s.v) > 0 { // a timestamp is cut
-		s.v = nil
-		v = v[:10]
+	m, ok := o.date(v)
+	switch {
+	case ok:
+		return m.append(dst, false, false), nil
+	case o.AcceptAnyDate:
+		return dst, null()
 	}
-	if !s.ok || len(s.v) > 0 {
-		if o.AcceptAnyDate {
-			return append(dst, `\N`...), nil
-		}
-		return dst, fail(CodeDate, "Invalid Date Format - length must be 10 or more")
+	return dst, fail(CodeDate, "Invalid Date Format - length must be 10 or more")
+}
+
+func (o *Options) date(v []byte) (moment, bool) {
+	switch o.DateFormat {
+	case "":
+		s := scan{v: v, ok: true}
+		m := s.isoDate()
+		return m, s.done() && m.valid()
+	case "auto":
+		return recognise(v) // a time is cut
 	}
-	return append(dst, v...), nil
+	return readMask(o.DateFormat, v)
 }
 
 func (o *Options) appendTimestamp(dst, v []byte, tz bool) ([]byte, *Failure) {
-	bad := fail(CodeTimestamp, "Invalid timestamp format or value")
-	if o.TimeFormat == "epochsecs" || o.TimeFormat == "epochmillisecs" {
-		return appendEpoch(dst, v, o.TimeFormat == "epochmillisecs")
+	var m moment
+	var ok bool
+	switch o.TimeFormat {
+	case "epochsecs", "epochmillisecs":
+		m, ok = epoch(v, o.TimeFormat == "epochmillisecs")
+	case "auto":
+		m, ok = recognise(v)
+	case "":
+		m, ok = plainTimestamp(v)
+	default:
+		m, ok = readMask(o.TimeFormat, v)
 	}
-	auto := o.TimeFormat == "auto"
-	s := scan{v: v, ok: true}
-	s.date()
-	n := len(v) - len(s.v)
-	if s.ok && len(s.v) == 0 {
-		if !auto {
-			return dst, bad
-		}
-		return append(append(dst, v...), " 00:00:00"...), nil
+	switch {
+	case ok:
+		return m.append(dst, true, tz), nil // TIMESTAMP ignores the zone
+	case o.AcceptAnyDate:
+		return dst, null()
 	}
-	sep := byte(' ')
-	if auto && s.ok && (s.v[0] == 'T' || s.v[0] == 't') {
-		sep = s.v[0]
+	shown := o.TimeFormat
+	if shown == "" {
+		shown = "YYYY-MM-DD HH24:MI:SS"
 	}
-	s.lit(sep)
-	begin := len(v) - len(s.v)
-	s.clock()
-	end := len(v) - len(s.v)
-	z := s.zone(auto)
-	if !s.ok || len(s.v) > 0 {
-		if o.AcceptAnyDate {
-			return append(dst, `\N`...), nil
-		}
-		return dst, bad
-	}
-	dst = append(append(append(dst, v[:n]...), ' '), v[begin:end]...)
-	if !tz {
-		return dst, nil // a zone is ignored
-	}
-	if z == "" {
-		z = "+00"
-	}
-	return append(dst, z...), nil
+	return dst, fail(CodeTimestamp, "Invalid timestamp format or value [%s]", shown)
 }
 
-func appendEpoch(dst, v []byte, millis bool) ([]byte, *Failure) {
+// plainTimestamp reads YYYY-MM-DD HH:MI:SS with a fraction and an offset.
+func plainTimestamp(v []byte) (moment, bool) {
+	s := scan{v: v, ok: true}
+	m := s.isoDate()
+	s.lit(' ')
+	m.clock = s.clock()
+	m.zone = s.zone(false)
+	return m, s.done() && m.valid()
+}
+
+func epoch(v []byte, millis bool) (moment, bool) {
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	if err != nil {
-		return dst, fail(CodeTimestamp, "Invalid timestamp format or value")
+		return moment{}, false
+	}
+	const far = 1 << 50 // beyond year 9999 in both units
+	if n > far || n < -far {
+		return moment{}, false
 	}
 	t := time.Unix(n, 0)
 	if millis {
 		t = time.UnixMilli(n)
 	}
 	t = t.UTC()
-	if t.Year() < 1 || t.Year() > 9999 {
-		return dst, fail(CodeTimestamp, "Timestamp out of range")
-	}
-	return append(t.AppendFormat(dst, "2006-01-02 15:04:05.000"), "+00"...), nil
+	m := moment{year: t.Year(), month: int(t.Month()), day: t.Day(), clock: t.AppendFormat(nil, "15:04:05.000")}
+	return m, m.valid()
 }
 
 func appendTime(dst, v []byte, tz bool) ([]byte, *Failure) {
 	s := scan{v: v, ok: true}
-	s.clock()
-	end := len(v) - len(s.v)
+	clock := s.clock()
 	z := s.zone(false)
-	if !s.ok || len(s.v) > 0 {
+	if !s.done() {
 		return dst, fail(CodeTimestamp, "Invalid time format or value")
 	}
-	dst = append(dst, v[:end]...)
+	dst = append(dst, clock...)
 	if tz {
 		if z == "" {
 			z = "+00"

@@ -9,36 +9,57 @@ import (
 
 // Options are those of the COPY that concern values.
 type Options struct {
-	// Format is TEXT, CSV or JSON.
-	Format                                               string
-	JSON                                                 string
-	Compression                                          string
-	Delimiter, Quote                                     byte
-	Null                                                 string
-	DefaultNull                                          bool
+	// Format is TEXT, CSV, FIXEDWIDTH, JSON or AVRO.
+	Format string
+	// JSON is auto, auto ignorecase or noshred, of JSON and AVRO; Paths, if not
+	// nil, stand instead of it.
+	JSON  string
+	Paths []Path
+	// Widths are those of FIXEDWIDTH, in characters.
+	Widths []int
+	// Compression is GZIP, ZSTD, BZIP2 or empty; Encoding UTF8, UTF16, UTF16LE,
+	// UTF16BE, ISO88591 or empty.
+	Compression, Encoding string
+	Delimiter, Quote      byte
+	Null                  string
+	DefaultNull           bool
+	// DateFormat and TimeFormat are auto, epochsecs, epochmillisecs, empty or
+	// masks that [CheckMask] takes.
 	DateFormat, TimeFormat                               string
 	AcceptInvalid, BlanksAsNull, EmptyAsNull             bool
 	InvalidChar                                          byte
 	Escape, FillRecord, IgnoreBlankLines, RemoveQuotes   bool
 	RoundDec, TrimBlanks, TruncateColumns, AcceptAnyDate bool
-	IgnoreHeader, MaxError                               int
+	// TruncateSuper is json_parse_truncate_strings.
+	TruncateSuper bool
+	IgnoreHeader  int
+	// MaxError is the number of failures at which the load fails.
+	MaxError int
 }
+
+const blanks = " \t\n\v\f\r"
 
 func isChar(c *Column) bool { return c.Type == "varchar" || c.Type == "char" }
 
 // isNull applies the rules that tell NULL from the empty string.
 func (o *Options) isNull(f field, c *Column) bool {
-	if f.marker && o.DefaultNull {
+	documents := o.Format == "JSON" || o.Format == "AVRO"
+	switch {
+	case f.missing: // FILLRECORD
+		return c.Type != "varchar" || o.EmptyAsNull
+	case f.marker:
+		return documents || o.DefaultNull
+	case documents:
+	case string(f.data) == o.Null: // compared after unquoting: quotes protect nothing
 		return true
-	}
-	if string(f.data) == o.Null { // compared after unquoting: quotes protect nothing
+	case o.Format == "FIXEDWIDTH" && o.Null != "" && string(bytes.TrimRight(f.data, " ")) == o.Null:
 		return true
 	}
 	if len(f.data) == 0 {
 		return !isChar(c) || o.EmptyAsNull
 	}
-	if o.BlanksAsNull && isChar(c) && len(bytes.TrimLeft(f.data, " \t")) == 0 {
-		return true
+	if !isChar(c) || o.BlanksAsNull { // blank fields of other types are always NULL
+		return len(bytes.Trim(f.data, blanks)) == 0
 	}
 	return false
 }
@@ -70,11 +91,9 @@ func (o *Options) appendValue(dst, v []byte, c *Column) ([]byte, *Failure) {
 	case "time", "timetz":
 		return appendTime(dst, v, c.Type == "timetz")
 	case "super":
-		return appendSuper(dst, v)
+		return o.appendSuper(dst, v)
 	case "varbyte":
 		return appendVarbyte(dst, v, c)
-	case "interval year to month", "interval day to second":
-		return appendEscaped(dst, v), nil
 	}
 	return dst, fail(CodeDataType, "Data type %s cannot be loaded", c.Type)
 }
@@ -98,23 +117,23 @@ func appendEscaped(dst, v []byte) []byte {
 }
 
 func (o *Options) appendText(dst, v []byte, c *Column) ([]byte, *Failure) {
-	if bytes.IndexByte(v, 0) >= 0 {
-		return dst, fail(CodeNulByte, "Invalid null byte - field longer than 1 byte")
-	}
-	if !utf8.Valid(v) {
-		if !o.AcceptInvalid || c.Type != "varchar" {
-			return dst, fail(CodeUTF8, "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence")
-		}
-		v = replaceInvalid(v, o.InvalidChar)
-	}
-	if o.TrimBlanks && c.Type == "varchar" {
-		v = bytes.TrimRight(v, " ")
+	if at := bytes.IndexByte(v, 0); at >= 0 {
+		return dst, failAt(at, CodeNulByte, "Invalid null byte - field longer than 1 byte")
 	}
 	if c.Type == "char" {
-		for _, b := range v {
+		for i, b := range v {
 			if b >= 0x80 {
-				return dst, fail(CodeChar, "CHAR string contains invalid ASCII char")
+				return dst, failAt(i, CodeChar, "Multibyte character not supported for CHAR (Hint: Try using VARCHAR). Invalid char: % x", v[i:i+charLen(v[i:])])
 			}
+		}
+	} else {
+		if o.AcceptInvalid {
+			v = replaceInvalid(v, o.InvalidChar)
+		} else if at, reason := badUTF8(v); at >= 0 {
+			return dst, failAt(at, CodeUTF8, "String contains invalid or unsupported UTF8 codepoints. Bad UTF8 hex sequence: %x (error %d)", v[at:at+1], reason)
+		}
+		if o.TrimBlanks {
+			v = bytes.TrimRight(v, blanks)
 		}
 	}
 	if c.Len > 0 && len(v) > c.Len {
@@ -130,12 +149,73 @@ func (o *Options) appendText(dst, v []byte, c *Column) ([]byte, *Failure) {
 	return appendEscaped(dst, v), nil
 }
 
+func failAt(at, code int, format string, args ...any) *Failure {
+	f := fail(code, format, args...)
+	f.Position = at
+	return f
+}
+
+// charLen is the length of the character at the beginning of v; a byte that
+// begins none stands alone.
+func charLen(v []byte) int {
+	_, n := utf8.DecodeRune(v)
+	return n
+}
+
+// badUTF8 finds the first byte that is no UTF-8 and gives the number of the
+// reason (multibyte character load errors): 1 more than four bytes, 2
+// incomplete, 3 no first byte, 4 no trailing byte, 5 a surrogate, 6 beyond
+// U+10FFFF or longer than it need be.
+func badUTF8(v []byte) (at, reason int) {
+	if utf8.Valid(v) {
+		return -1, 0
+	}
+	for {
+		r, n := utf8.DecodeRune(v[at:])
+		if r == utf8.RuneError && n <= 1 {
+			break
+		}
+		at += n
+	}
+	b := v[at]
+	var want int
+	switch {
+	case b < 0xc0 || b >= 0xfe:
+		return at, 3
+	case b >= 0xf8:
+		return at, 1
+	case b >= 0xf0:
+		want = 3
+	case b >= 0xe0:
+		want = 2
+	default:
+		want = 1
+	}
+	for i := at + 1; i <= at+want; i++ {
+		if i == len(v) {
+			return at, 2
+		}
+		if v[i]&0xc0 != 0x80 {
+			return at, 4
+		}
+	}
+	if b == 0xed {
+		return at, 5
+	}
+	return at, 6
+}
+
+// replaceInvalid puts by in place of every byte of an invalid character. Under
+// ACCEPTINVCHARS these are also the code points that are none of a character:
+// U+FDD0 to U+FDEF and the last two of every plane.
 func replaceInvalid(v []byte, by byte) []byte {
 	out := make([]byte, 0, len(v))
 	for len(v) > 0 {
 		r, n := utf8.DecodeRune(v)
-		if r == utf8.RuneError && n == 1 {
-			out = append(out, by)
+		if r == utf8.RuneError && n == 1 || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe {
+			for range n {
+				out = append(out, by)
+			}
 		} else {
 			out = append(out, v[:n]...)
 		}
@@ -147,14 +227,21 @@ func replaceInvalid(v []byte, by byte) []byte {
 func appendInt(dst, v []byte, bits int) ([]byte, *Failure) {
 	for i, b := range v {
 		if (b < '0' || b > '9') && (i > 0 || len(v) == 1 || b != '-' && b != '+') {
-			return dst, fail(CodeDigit, "Invalid digit, Pos %d, Type: %s", i, intName(bits))
+			return dst, badDigit(b, i, intName(bits))
 		}
 	}
 	n, err := strconv.ParseInt(string(v), 10, bits)
 	if err != nil {
-		return dst, fail(CodeOverflow, "Overflow, Type: %s", intName(bits))
+		return dst, fail(CodeOverflow, "Overflow (%s valid range %d to %d)", intName(bits), int64(-1)<<(bits-1), int64(1)<<(bits-1)-1)
 	}
 	return strconv.AppendInt(dst, n, 10), nil
+}
+
+func badDigit(b byte, at int, typ string) *Failure {
+	if b >= 0x80 || b < ' ' {
+		b = '.'
+	}
+	return failAt(at, CodeDigit, "Invalid digit, Value '%c', Pos %d, Type: %s", b, at, typ)
 }
 
 func intName(bits int) string {
@@ -175,9 +262,9 @@ func (o *Options) appendDecimal(dst, v []byte, c *Column) ([]byte, *Failure) {
 		neg, s = s[0] == '-', s[1:]
 	}
 	whole, frac, _ := strings.Cut(s, ".")
-	for i, b := range []byte(whole + frac) {
-		if b < '0' || b > '9' {
-			return dst, fail(CodeDigit, "Invalid digit, Pos %d, Type: Decimal", i)
+	for i, b := range []byte(s) {
+		if (b < '0' || b > '9') && i != len(whole) {
+			return dst, badDigit(b, i+len(v)-len(s), "Decimal")
 		}
 	}
 	if whole+frac == "" {
@@ -224,13 +311,28 @@ func increment(digits []byte) []byte {
 func appendFloat(dst, v []byte, bits int) ([]byte, *Failure) {
 	for i, b := range v {
 		if (b < '0' || b > '9') && strings.IndexByte("+-.eE", b) < 0 {
-			return dst, fail(CodeFloat, "Invalid character, Pos %d, Type: Float", i)
+			return dst, failAt(i, CodeFloat, "Invalid character in FLOAT format, Pos %d", i)
 		}
 	}
-	if _, err := strconv.ParseFloat(string(v), bits); err != nil {
+	f, err := strconv.ParseFloat(string(v), bits)
+	if err != nil || f == 0 && underflows(v) {
 		return dst, fail(CodeFloat, "Invalid or overflowing FLOAT format")
 	}
 	return append(dst, v...), nil
+}
+
+// underflows reports whether a number that was read as zero is written as
+// another.
+func underflows(v []byte) bool {
+	for _, b := range v {
+		if b == 'e' || b == 'E' {
+			break
+		}
+		if b >= '1' && b <= '9' {
+			return true
+		}
+	}
+	return false
 }
 
 func appendBool(dst, v []byte) ([]byte, *Failure) {
@@ -250,7 +352,7 @@ func appendVarbyte(dst, v []byte, c *Column) ([]byte, *Failure) {
 	}
 	for i, b := range v {
 		if !isHex(b) {
-			return dst, fail(CodeDigit, "Invalid hex digit, Pos %d, Type: Varbyte", i)
+			return dst, badDigit(b, i, "Varbyte")
 		}
 	}
 	if c.Len > 0 && len(v)/2 > c.Len {

@@ -22,6 +22,9 @@ type compiler struct {
 	edits map[int]edit
 	after map[int]string
 	st    *Statement
+	sc    *scope
+	// attributes counts those of a table: BACKUP must be the first.
+	attributes int
 }
 
 // at returns the token n places from the current one; past the end it is an
@@ -100,6 +103,9 @@ func (c *compiler) qname() (Name, error) {
 			return Name{}, syntaxAt(t)
 		}
 		c.i++
+		if c.opt.Database != "" && first != c.opt.Database {
+			return Name{}, refuse("3D000", "database %q does not exist", first)
+		}
 		return Name{Schema: second, Table: c.fold(t)}, nil
 	}
 	return Name{Schema: first, Table: second}, nil
@@ -147,6 +153,7 @@ func (c *compiler) replace(from, to int, text string) { c.edits[from] = edit{to,
 // render returns the tokens from..to as PostgreSQL shall see them.
 func (c *compiler) render(from, to int) string {
 	var b strings.Builder
+	to = min(to, len(c.toks))
 	last := c.tok(from).Pos
 	for i := from; i < to; {
 		t := c.toks[i]

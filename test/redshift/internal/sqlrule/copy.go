@@ -1,7 +1,7 @@
 package sqlrule
 
 import (
-	"regexp"
+	"math"
 	"strconv"
 	"strings"
 
@@ -14,12 +14,17 @@ type CopyDef struct {
 	// Source is the s3:// text after FROM.
 	Source   string
 	Manifest bool
-	// Format is TEXT, CSV, JSON or PARQUET.
+	// Format is TEXT, CSV, FIXEDWIDTH, JSON, AVRO, PARQUET, ORC or SHAPEFILE.
 	Format string
-	// JSON is auto, auto ignorecase, noshred or an s3:// path.
-	JSON string
-	// Compression is GZIP, ZSTD or empty.
-	Compression                                                 string
+	// Paths is auto, auto ignorecase, noshred or an s3:// path: the argument of
+	// JSON and AVRO.
+	Paths string
+	// Widths are the columns' widths in characters, of FIXEDWIDTH.
+	Widths []int
+	// Compression is GZIP, ZSTD, BZIP2, LZOP or empty.
+	Compression string
+	// Encoding is UTF8, UTF16, UTF16LE, UTF16BE or ISO88591.
+	Encoding                                                    string
 	Delimiter, Quote                                            string
 	Null                                                        string
 	NullSet                                                     bool
@@ -28,18 +33,34 @@ type CopyDef struct {
 	AcceptInvalid, BlanksAsNull, EmptyAsNull                    bool
 	Escape, ExplicitIDs, FillRecord, IgnoreBlankLines           bool
 	RemoveQuotes, RoundDec, TrimBlanks, TruncateColumns, NoLoad bool
-	AcceptAnyDate                                               bool
-	IgnoreHeader, MaxError                                      int
-	Region                                                      string
+	AcceptAnyDate, SerializeJSON                                bool
+	// StatUpdate is STATUPDATE ON, which only the table's owner may say.
+	StatUpdate   bool
+	IgnoreHeader int
+	// MaxError is the number of errors at which the load fails; 0 and 1 mean
+	// the same.
+	MaxError int
+	Region   string
 }
+
+// loadSource is the answer to a source that no COPY reads.
+const loadSource = "LOAD source is not supported. (Hint: only S3 or DynamoDB or EMR based load is allowed)"
+
+const (
+	maxErrors   = 100000
+	minCompRows = 1000
+)
 
 // copyParser takes the options of one COPY.
 type copyParser struct {
 	*compiler
-	def  *CopyDef
-	auth bool
-	keys int
+	s3Auth
+	def *CopyDef
+	// seen holds the options by their words, and the groups of those of which
+	// only one may be given.
 	seen map[string]bool
+	// order are the words in the order given.
+	order []string
 }
 
 func (c *compiler) copy() error {
@@ -47,7 +68,7 @@ func (c *compiler) copy() error {
 	if err := c.target(Copy, false); err != nil {
 		return err
 	}
-	p := &copyParser{compiler: c, def: &CopyDef{Format: "TEXT", Delimiter: "|", Quote: `"`, Null: `\N`}, seen: map[string]bool{}}
+	p := &copyParser{compiler: c, def: &CopyDef{Format: "TEXT", Delimiter: "|", Quote: `"`, Null: `\N`, Encoding: "UTF8"}, seen: map[string]bool{}}
 	c.st.Copy, c.st.Tag = p.def, "COPY"
 	if c.is("(") {
 		cols, err := c.names()
@@ -62,18 +83,9 @@ func (c *compiler) copy() error {
 	if err := c.expect("from"); err != nil {
 		return err
 	}
-	t := c.at(0)
-	if t.Is("stdin") || t.Is("program") {
-		return refuse(CodeUnsupported, "COPY FROM %s is not supported", strings.ToUpper(t.Val))
+	if err := p.source(); err != nil {
+		return err
 	}
-	if t.Kind != lex.String {
-		return syntaxAt(t)
-	}
-	if !strings.HasPrefix(t.Val, "s3://") {
-		return refuse(CodeUnsupported, "COPY source %q is not supported: s3://bucket/key is", strings.SplitN(t.Val, ":", 2)[0])
-	}
-	p.def.Source = t.Val
-	c.i++
 	for !c.done() {
 		if err := p.option(); err != nil {
 			return err
@@ -82,18 +94,34 @@ func (c *compiler) copy() error {
 	return p.check()
 }
 
+// source takes what follows FROM.
+func (p *copyParser) source() error {
+	t := p.at(0)
+	if t.Is("stdin") || t.Is("program") {
+		return refuse(CodeUnsupported, loadSource)
+	}
+	if t.Kind == lex.Prefixed {
+		return refuse(CodeUndefinedType, "type %q does not exist", t.Val)
+	}
+	if t.Kind != lex.String {
+		return syntaxAt(t)
+	}
+	p.i++
+	p.def.Source = t.Val
+	scheme, _, _ := strings.Cut(t.Val, "://")
+	switch scheme {
+	case "s3":
+		return nil
+	case "dynamodb", "emr", "ssh":
+		return refuse(CodeUnsupported, "COPY from %s:// is not part of this stand-in: s3://bucket/key is", scheme)
+	}
+	return refuse(CodeUnsupported, loadSource)
+}
+
 // text takes [AS] 'literal'.
 func (p *copyParser) text() (string, error) {
 	p.accept("as")
-	t := p.at(0)
-	if t.Kind == lex.Prefixed {
-		return "", refuse(CodeUndefinedType, "type %q does not exist", t.Val)
-	}
-	if t.Kind != lex.String {
-		return "", syntaxAt(t)
-	}
-	p.i++
-	return t.Val, nil
+	return p.literal()
 }
 
 func (p *copyParser) number() (int, error) {
@@ -107,42 +135,56 @@ func (p *copyParser) number() (int, error) {
 	return n, nil
 }
 
-// option takes one option.
+// once notes an option, or a group of which one may be given.
+func (p *copyParser) once(what string) error {
+	if p.seen[what] {
+		return refuse(CodeSyntax, "conflicting or redundant options: %s", strings.ToUpper(what))
+	}
+	p.seen[what] = true
+	return nil
+}
+
+// option takes one option. FORMAT and AS before a format are noise words, WITH
+// before CREDENTIALS too.
 func (p *copyParser) option() error {
 	t := p.at(0)
 	if t.Kind != lex.Word {
 		return syntaxAt(t)
 	}
-	word := t.Val
-	if word == "format" {
+	switch {
+	case t.Val == "format":
 		p.i++
 		p.accept("as")
-		if t = p.at(0); t.Kind != lex.Word || !formatWord(t.Val) {
+		if t = p.at(0); !formatWord(t) {
 			return syntaxAt(t)
 		}
-		word = t.Val
+	case t.Val == "as" && formatWord(p.at(1)), t.Val == "with" && p.at(1).Is("credentials"):
+		p.i++
+		t = p.at(0)
 	}
-	if p.seen[word] {
-		return refuse(CodeSyntax, "conflicting or redundant options: %s", strings.ToUpper(word))
+	opt, known := copyOption(t.Val)
+	if !known {
+		return syntaxAt(t)
 	}
-	p.seen[word] = true
+	if err := p.once(t.Val); err != nil {
+		return err
+	}
+	p.order = append(p.order, t.Val)
 	p.i++
-	if formatWord(word) {
-		return p.format(word)
-	}
-	if flag := p.flag(word); flag != nil {
-		*flag = true
+	switch opt.kind {
+	case kindFormat:
+		return p.format(t.Val)
+	case kindFlag:
+		*p.flag(t.Val) = true
 		return nil
+	case kindAuth:
+		return p.take(p.compiler, t.Val)
+	case kindCompression:
+		p.def.Compression = strings.ToUpper(t.Val)
+		return p.once("compression")
+	default:
+		return p.valued(t.Val)
 	}
-	return p.valued(word, t)
-}
-
-func formatWord(w string) bool {
-	switch w {
-	case "csv", "json", "parquet", "orc", "avro", "fixedwidth", "text", "shapefile", "rcfile", "sequencefile":
-		return true
-	}
-	return false
 }
 
 func (p *copyParser) flag(word string) *bool {
@@ -174,64 +216,75 @@ func (p *copyParser) flag(word string) *bool {
 		return &d.AcceptAnyDate
 	case "noload":
 		return &d.NoLoad
+	case "serializetojson":
+		return &d.SerializeJSON
 	}
-	return nil
+	return new(bool) // known, and without meaning here
 }
 
 func (p *copyParser) format(word string) (err error) {
-	if p.seen["\x00format"] {
-		return refuse(CodeSyntax, "conflicting or redundant options: format")
+	if err := p.once("format"); err != nil {
+		return err
 	}
-	p.seen["\x00format"] = true
+	d := p.def
+	d.Format = strings.ToUpper(word)
 	switch word {
 	case "csv":
-		p.def.Format = "CSV"
 		if !p.seen["delimiter"] {
-			p.def.Delimiter = ","
+			d.Delimiter = ","
 		}
-		if p.accept("quote") {
-			p.seen["quote"] = true
-			p.def.Quote, err = p.text()
+	case "json", "avro":
+		if d.Paths, err = p.text(); err == nil && d.Paths != "auto" && d.Paths != "auto ignorecase" &&
+			(d.Paths != "noshred" || word == "avro") && !strings.HasPrefix(d.Paths, "s3://") {
+			return refuse(CodeBadParameter, "Invalid %s option %q: it must be 'auto', 'auto ignorecase', 'noshred' or a path in S3", d.Format, d.Paths)
 		}
-	case "json":
-		p.def.Format = "JSON"
-		if p.def.JSON, err = p.text(); err == nil && p.def.JSON != "auto" && p.def.JSON != "auto ignorecase" && p.def.JSON != "noshred" {
-			return refuse(CodeUnsupported, "JSON %q is not part of this stand-in: 'auto', 'auto ignorecase' and 'noshred' are", p.def.JSON)
+	case "fixedwidth":
+		var spec string
+		if spec, err = p.text(); err == nil {
+			d.Widths, err = fixedWidths(spec)
 		}
-	case "parquet":
-		p.def.Format = "PARQUET"
-	case "text":
-		p.def.Format = "TEXT"
-	default:
-		return refuse(CodeUnsupported, "COPY format %s is not part of this stand-in", strings.ToUpper(word))
+	case "shapefile":
+		if p.accept("simplify") {
+			p.accept("auto")
+			if p.at(0).Kind == lex.String {
+				p.i++
+			}
+		}
+	case "rcfile", "sequencefile":
+		return refuse(CodeUnsupported, "COPY format %s is not supported", d.Format)
 	}
 	return err
 }
 
-// valued takes options with a value, and authorization.
-func (p *copyParser) valued(word string, t lex.Token) (err error) {
+// fixedWidths reads 'label:width, …'.
+func fixedWidths(spec string) ([]int, error) {
+	bad := refuse(CodeBadParameter, "Invalid fixedwidth specification: it must be 'label:width,...' with widths above 0")
+	var out []int
+	for part := range strings.SplitSeq(spec, ",") {
+		label, width, ok := strings.Cut(part, ":")
+		n, err := strconv.Atoi(strings.TrimSpace(width))
+		if !ok || strings.TrimSpace(label) == "" || err != nil || n < 1 || n > maxRowBytes {
+			return nil, bad
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// maxRowBytes bounds a column's width: no row is longer.
+const maxRowBytes = 4 << 20
+
+// valued takes options with a value.
+func (p *copyParser) valued(word string) (err error) {
 	d := p.def
 	switch word {
-	case "iam_role", "credentials", "access_key_id", "secret_access_key", "session_token":
-		return p.authorization(word)
-	case "gzip", "zstd":
-		if d.Compression != "" {
-			return refuse(CodeSyntax, "conflicting or redundant options: %s", strings.ToUpper(word))
-		}
-		d.Compression = strings.ToUpper(word)
-	case "bzip2", "lzop", "encrypted", "ssh", "readratio", "master_symmetric_key":
-		return refuse(CodeUnsupported, "COPY option %s is not part of this stand-in", strings.ToUpper(word))
 	case "delimiter":
-		if d.Delimiter, err = p.text(); err == nil && (len(d.Delimiter) != 1 || d.Delimiter[0] >= 0x80) {
-			return refuse(CodeBadParameter, "COPY delimiter must be a single ASCII character")
-		}
+		d.Delimiter, err = p.text()
 	case "quote":
 		d.Quote, err = p.text()
 	case "null":
 		d.NullSet = true
-		if d.Null, err = p.text(); err == nil && strings.ContainsAny(d.Null, "\n\r") {
-			return refuse(CodeBadParameter, "COPY null representation cannot use newline or carriage return")
-		}
+		d.Null, err = p.text()
 	case "dateformat":
 		d.DateFormat, err = p.text()
 	case "timeformat":
@@ -241,134 +294,58 @@ func (p *copyParser) valued(word string, t lex.Token) (err error) {
 	case "acceptinvchars":
 		d.AcceptInvalid, d.InvalidChar = true, "?"
 		if p.is("as") || p.at(0).Kind == lex.String {
-			if d.InvalidChar, err = p.text(); err == nil && (len(d.InvalidChar) != 1 || d.InvalidChar[0] >= 0x80) {
-				return refuse(CodeBadParameter, "ACCEPTINVCHARS needs one ASCII character")
-			}
+			d.InvalidChar, err = p.text()
 		}
 	case "encoding":
 		p.accept("as")
-		if e := p.at(0); !e.Is("utf8") && !e.Is("auto") && e.Val != "utf8" {
-			return refuse(CodeUnsupported, "COPY ENCODING %s is not part of this stand-in", e.Text)
-		}
-		p.i++
+		d.Encoding, err = p.encoding()
 	case "ignoreheader":
 		d.IgnoreHeader, err = p.number()
 	case "maxerror":
-		if d.MaxError, err = p.number(); err == nil && d.MaxError > 100000 {
-			return refuse(CodeBadParameter, "MAXERROR must be between 0 and 100000")
+		if d.MaxError, err = p.number(); err == nil && d.MaxError > maxErrors {
+			return refuse(CodeBadParameter, "MAXERROR must be between 0 and %d", maxErrors)
 		}
 	case "ignoreallerrors":
-		d.MaxError = int(^uint(0) >> 1)
+		d.MaxError = math.MaxInt
 	case "comprows":
+		var n int
+		if n, err = p.number(); err == nil && (n < minCompRows || n > math.MaxInt32) {
+			return refuse(CodeBadParameter, "COMPROWS must be between %d and %d", minCompRows, math.MaxInt32)
+		}
+	case "compupdate":
+		if !p.accept("preset") {
+			p.onOff()
+		}
+	case "statupdate":
+		d.StatUpdate = p.onOff()
+	case "master_symmetric_key":
+		_, err = p.text()
+	case "readratio":
 		_, err = p.number()
-	case "compupdate", "statupdate":
-		if word == "compupdate" && p.accept("preset") {
-			return nil
-		}
-		if !p.accept("on") && !p.accept("off") && !p.accept("true") {
-			p.accept("false")
-		}
-	default:
-		return syntaxAt(t)
 	}
 	return err
 }
 
-func (p *copyParser) authorization(word string) error {
-	p.accept("as")
-	if word == "iam_role" && p.accept("default") {
-		return p.authorized()
+// onOff takes ON, TRUE, OFF, FALSE or nothing, which is ON.
+func (p *copyParser) onOff() bool {
+	if p.accept("off") || p.accept("false") {
+		return false
 	}
-	v, err := p.text()
-	if err != nil {
-		return err
+	if !p.accept("on") {
+		p.accept("true")
 	}
-	ok := v != ""
-	switch word {
-	case "iam_role":
-		ok = true
-		for arn := range strings.SplitSeq(v, ",") {
-			ok = ok && validARN(strings.TrimSpace(arn))
-		}
-	case "credentials":
-		ok = strings.Contains(v, "aws_iam_role=") && validARN(strings.TrimPrefix(v, "aws_iam_role=")) ||
-			strings.Contains(v, "aws_access_key_id=") && strings.Contains(v, ";aws_secret_access_key=")
-	case "access_key_id":
-		p.keys |= 1
-	case "secret_access_key":
-		p.keys |= 2
-	case "session_token":
-		p.keys |= 4
-		return nil
-	}
-	if !ok {
-		return refuse(CodeBadParameter, "Invalid credentials. Must be of the format: credentials 'aws_iam_role=...' or 'aws_access_key_id=...;aws_secret_access_key=...[;token=...]'")
-	}
-	if p.keys != 0 && p.keys&3 != 3 {
-		return nil
-	}
-	return p.authorized()
+	return true
 }
 
-func (p *copyParser) authorized() error {
-	if p.auth {
-		return refuse(CodeSyntax, "conflicting or redundant options: COPY takes one form of authorization")
+func (p *copyParser) encoding() (string, error) {
+	t := p.at(0)
+	if t.Kind != lex.Word && t.Kind != lex.String {
+		return "", syntaxAt(t)
 	}
-	p.auth = true
-	return nil
-}
-
-func validARN(arn string) bool {
-	ok, err := regexp.MatchString(`^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$`, arn)
-	return ok && err == nil
-}
-
-// check applies the rules about options that exclude each other.
-func (p *copyParser) check() error {
-	d := p.def
-	if !p.auth {
-		return refuse(CodeUnsupported, "COPY needs authorization: IAM_ROLE, CREDENTIALS or ACCESS_KEY_ID and SECRET_ACCESS_KEY")
+	p.i++
+	switch e := strings.ToUpper(t.Val); e {
+	case "UTF8", "UTF16", "UTF16LE", "UTF16BE", "ISO88591":
+		return e, nil
 	}
-	if p.keys != 0 && p.keys&3 != 3 {
-		return refuse(CodeSyntax, "ACCESS_KEY_ID and SECRET_ACCESS_KEY must be given together")
-	}
-	var banned []string
-	switch d.Format {
-	case "CSV":
-		banned = []string{"escape", "fixedwidth", "removequotes"}
-	case "JSON":
-		banned = []string{"csv", "delimiter", "escape", "fillrecord", "fixedwidth", "ignoreblanklines", "null", "readratio", "removequotes", "quote", "ignoreheader"}
-	case "PARQUET":
-		for word := range p.seen {
-			if !parquetOption(word) {
-				banned = append(banned, word)
-			}
-		}
-	default:
-		banned = []string{"quote"}
-	}
-	for _, word := range banned {
-		if p.seen[word] {
-			return refuse(CodeUnsupported, "COPY option %s is not compatible with format %s", strings.ToUpper(word), d.Format)
-		}
-	}
-	if d.Escape && d.RemoveQuotes && d.Format != "TEXT" {
-		return refuse(CodeUnsupported, "COPY options ESCAPE and REMOVEQUOTES need delimited text")
-	}
-	if d.Format == "CSV" && (len(d.Quote) != 1 || d.Quote == d.Delimiter) {
-		return refuse(CodeBadParameter, "COPY quote must be a single ASCII character other than the delimiter")
-	}
-	if d.Format != "JSON" && d.NullSet && d.Null != "" && strings.Contains(d.Null, d.Delimiter) {
-		return refuse(CodeBadParameter, "COPY delimiter must not appear in the NULL specification")
-	}
-	return nil
-}
-
-func parquetOption(word string) bool {
-	switch word {
-	case "parquet", "\x00format", "acceptinvchars", "fillrecord", "iam_role", "credentials", "access_key_id", "secret_access_key", "session_token",
-		"statupdate", "manifest", "explicit_ids", "serializetojson":
-		return true
-	}
-	return false
+	return "", refuse(CodeUnsupported, "COPY ENCODING %s is not part of this stand-in: UTF8, UTF16, UTF16LE, UTF16BE and ISO88591 are", t.Text)
 }

@@ -16,19 +16,22 @@ func (c *compiler) create() error {
 		return c.tempTable()
 	case c.is("view"):
 		return c.view(replace)
-	case c.is("materialized", "view"):
+	case !replace && c.is("materialized", "view"):
 		return c.materializedView()
 	case c.is("procedure"), c.is("function"):
-		return c.routine()
+		return c.routine(replace)
 	case !replace && c.is("schema"):
 		return c.schema()
 	case !replace && (c.is("user") || c.is("group") || c.is("role")):
-		c.st.Kind = Utility
-		c.st.Backend = []string{c.renderAll()}
-		return nil
+		return c.createRole()
 	case !replace && c.is("database"):
-		c.st.NoBlock = "CREATE DATABASE"
-		return refuse(CodeUnsupported, "CREATE DATABASE is not part of this stand-in")
+		c.i++
+		if _, err := c.name(); err != nil {
+			return err
+		}
+		return standIn("create databases")
+	case c.is("external"), c.is("datashare"), c.is("model"), c.is("library"), c.is("rls", "policy"), c.is("masking", "policy"), c.is("identity", "provider"), c.is("template"):
+		return standIn("have CREATE " + strings.ToUpper(c.at(0).Val))
 	}
 	return unsupportedCommand(c.st.SQL)
 }
@@ -48,6 +51,9 @@ func (c *compiler) schema() error {
 	if err != nil {
 		return err
 	}
+	if strings.HasPrefix(n, "pg_") || strings.HasPrefix(n, "rs_") {
+		return refuse(CodeReservedName, "unacceptable schema name %q: the prefix \"pg_\" is reserved for system schemas", n)
+	}
 	sql += QuoteName(n)
 	if c.accept("authorization") {
 		if n, err = c.name(); err != nil {
@@ -56,8 +62,14 @@ func (c *compiler) schema() error {
 		sql += " AUTHORIZATION " + QuoteName(n)
 	}
 	if c.accept("quota") { // QUOTA n MB | GB | TB | UNLIMITED
-		for c.at(0).Kind == lex.Number || c.is("mb") || c.is("gb") || c.is("tb") || c.is("unlimited") {
+		if !c.accept("unlimited") {
+			if c.at(0).Kind != lex.Number {
+				return syntaxAt(c.at(0))
+			}
 			c.i++
+			if !c.accept("mb") && !c.accept("gb") && !c.accept("tb") {
+				return syntaxAt(c.at(0))
+			}
 		}
 	}
 	c.st.Backend = []string{sql}
@@ -70,6 +82,12 @@ func (c *compiler) view(replace bool) error {
 	c.i++
 	n, err := c.qname()
 	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(n.Table, "#") {
+		return refuse(CodeUnsupported, "views cannot be temporary: %q", n.Table)
+	}
+	if err := writableSchema(n.Schema); err != nil {
 		return err
 	}
 	c.st.Kind, c.st.Target, c.st.Tag = Utility, n, "CREATE VIEW"
@@ -90,14 +108,18 @@ func (c *compiler) view(replace bool) error {
 	if c.tok(end - 1).Is("option") { // WITH CHECK OPTION
 		return syntaxAt(c.tok(end - 1))
 	}
-	if err := c.walk(start, end); err != nil {
+	if err := c.wholeQuery(start, end); err != nil {
 		return err
 	}
 	if late {
-		if n.Schema == "" {
-			c.st.Target.Schema = "public"
+		c.st.Kind, c.st.Value, c.st.Replace = LateView, c.render(start, end), replace
+		if len(cols) > 0 {
+			quoted := make([]string, len(cols))
+			for i, col := range cols {
+				quoted[i] = QuoteName(col)
+			}
+			c.st.Value = "SELECT * FROM (" + c.st.Value + ") AS rs_late (" + strings.Join(quoted, ", ") + ")"
 		}
-		c.st.Kind, c.st.Value = LateView, c.render(start, end)
 		for _, r := range c.st.Refs {
 			if r.Schema == "" {
 				return refuse(CodeUnsupported, "relation %q must be schema-qualified in a view WITH NO SCHEMA BINDING", r.Table)
@@ -140,38 +162,11 @@ func (c *compiler) materializedView() error {
 		return err
 	}
 	start := c.i
-	if err := c.walk(start, len(c.toks)); err != nil {
+	if err := c.wholeQuery(start, len(c.toks)); err != nil {
 		return err
 	}
 	c.st.Table = nil
 	c.st.Backend = []string{"CREATE MATERIALIZED VIEW " + n.SQL() + " AS " + c.render(start, len(c.toks))}
-	return nil
-}
-
-// routine passes procedures and functions on; only here dollar quotes are
-// taken.
-func (c *compiler) routine() error {
-	c.st.Kind = Utility
-	lang := ""
-	for i := c.i; i < len(c.toks); i++ {
-		if c.toks[i].Is("language") {
-			lang = c.tok(i + 1).Val
-		}
-		if c.toks[i].Kind == lex.Word && (c.toks[i].Is("varchar") || c.toks[i].Is("text") || c.toks[i].Is("super") || c.toks[i].Is("varbyte") || c.toks[i].Is("decimal") || c.toks[i].Is("numeric")) {
-			save := c.i
-			c.i = i
-			typ, err := c.parseType(false)
-			if err != nil {
-				return err
-			}
-			c.replace(i, c.i, typ.Backend)
-			i, c.i = c.i-1, save
-		}
-	}
-	if lang != "plpgsql" && lang != "sql" {
-		return refuse(CodeUnsupported, "language %q is not part of this stand-in", lang)
-	}
-	c.st.Backend = []string{c.renderAll()}
 	return nil
 }
 
@@ -180,10 +175,20 @@ func (c *compiler) drop() error {
 	switch t := c.at(0); {
 	case t.Is("table"), t.Is("view"):
 		return c.dropRelation(t.Val)
-	case t.Is("materialized"), t.Is("schema"), t.Is("user"), t.Is("group"), t.Is("role"), t.Is("procedure"), t.Is("function"):
-		c.st.Kind = Utility
-		c.st.Backend = []string{c.renderAll()}
-		return nil
+	case t.Is("user"), t.Is("group"), t.Is("role"):
+		return c.dropRole()
+	case t.Is("materialized"), t.Is("schema"):
+		return c.dropOther()
+	case t.Is("procedure"), t.Is("function"):
+		return c.dropRoutine()
+	case t.Is("database"):
+		c.i++
+		if _, err := c.name(); err != nil {
+			return err
+		}
+		return standIn("drop databases")
+	case t.Is("external"), t.Is("datashare"), t.Is("model"), t.Is("library"), t.Is("rls"), t.Is("masking"), t.Is("identity"), t.Is("template"):
+		return standIn("have DROP " + strings.ToUpper(t.Val))
 	}
 	return unsupportedCommand(c.st.SQL)
 }
@@ -210,5 +215,87 @@ func (c *compiler) dropRelation(what string) error {
 		c.accept("restrict")
 	}
 	c.st.Backend = []string{c.renderAll()}
+	return c.end()
+}
+
+// wholeQuery walks the query from..to, which must be one.
+func (c *compiler) wholeQuery(from, to int) error {
+	t := c.tok(from)
+	if from >= to || !t.Is("select") && !t.Is("with") && !t.Is("(") {
+		return syntaxAt(t)
+	}
+	if l := c.tok(to - 1); l.Is("data") && (c.tok(to-2).Is("with") || c.tok(to-2).Is("no")) {
+		return syntaxAt(l) // WITH [NO] DATA
+	}
+	return c.walk(from, to)
+}
+
+// dropOther takes DROP SCHEMA and DROP MATERIALIZED VIEW.
+func (c *compiler) dropOther() error {
+	c.st.Kind = Utility
+	sql := "DROP SCHEMA "
+	if c.accept("materialized") {
+		if err := c.expect("view"); err != nil {
+			return err
+		}
+		sql = "DROP MATERIALIZED VIEW "
+	} else {
+		c.i++
+	}
+	if c.accept("if", "exists") {
+		sql += "IF EXISTS "
+	}
+	var list []string
+	for {
+		n, err := c.qname()
+		if err != nil {
+			return err
+		}
+		list = append(list, n.SQL())
+		if !c.accept(",") {
+			break
+		}
+	}
+	sql += strings.Join(list, ", ")
+	switch {
+	case c.accept("cascade"):
+		sql += " CASCADE"
+	case c.accept("restrict"):
+	}
+	c.st.Backend = []string{sql}
+	return c.end()
+}
+
+// dropRoutine takes DROP FUNCTION and DROP PROCEDURE.
+func (c *compiler) dropRoutine() error {
+	c.st.Kind = Utility
+	sql := "DROP " + strings.ToUpper(c.at(0).Val) + " "
+	procedure := c.at(0).Is("procedure")
+	c.i++
+	if procedure && c.accept("if", "exists") {
+		sql += "IF EXISTS "
+	}
+	n, err := c.qname()
+	if err != nil {
+		return err
+	}
+	sql += n.SQL()
+	if c.is("(") {
+		args, err := c.signature()
+		if err != nil {
+			return err
+		}
+		sql += args
+	} else if !procedure {
+		return syntaxAt(c.at(0))
+	}
+	if !procedure {
+		if c.accept("cascade") {
+			sql += " CASCADE"
+		} else {
+			c.accept("restrict")
+		}
+	}
+	c.st.Backend = []string{sql}
 	return c.end()
 }

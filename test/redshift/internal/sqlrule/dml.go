@@ -136,6 +136,9 @@ func (c *compiler) update() error {
 	if err := c.setList(c.i + 1); err != nil {
 		return err
 	}
+	if err := c.equijoin(c.i, "from"); err != nil {
+		return err
+	}
 	if err := c.walk(0, start); err != nil {
 		return err
 	}
@@ -198,6 +201,9 @@ func (c *compiler) delete() error {
 	}
 	if c.is("where", "current", "of") {
 		return syntaxAt(c.at(1))
+	}
+	if err := c.equijoin(c.i, "using"); err != nil {
+		return err
 	}
 	if err := c.walk(0, start); err != nil {
 		return err

@@ -35,6 +35,8 @@ const (
 	CodeBadTable      = "42P16"
 	CodeNoColumn      = "42703"
 	CodeDuplicate     = "42701"
+	CodeNoSchema      = "3F000"
+	CodeNoTable       = "42P01"
 	CodeNoPrivilege   = "42501"
 	CodeInternal      = "XX000"
 )
@@ -72,6 +74,10 @@ func unsupportedCommand(src string) *Refusal {
 type Options struct {
 	// CaseSensitive is enable_case_sensitive_identifier.
 	CaseSensitive bool
+	// Database is the name of the only database.
+	Database string
+	// CaseInsensitive is the collation of the database's text columns.
+	CaseInsensitive bool
 	// Superuser lifts the rules that ordinary users are held to.
 	Superuser bool
 	// Unique makes the names of hidden constraints unique in the database.
@@ -97,6 +103,7 @@ const (
 	Delete      Kind = "DELETE"
 	Merge       Kind = "MERGE"
 	Copy        Kind = "COPY"
+	Unload      Kind = "UNLOAD"
 	Truncate    Kind = "TRUNCATE"
 	Begin       Kind = "BEGIN"
 	Commit      Kind = "COMMIT"
@@ -143,16 +150,24 @@ type Statement struct {
 	// NoBlock, when not empty, is the name under which the statement is refused
 	// in a transaction block.
 	NoBlock string
+	// Block, when not empty, is the name under which the statement is refused
+	// outside of a transaction block.
+	Block string
+	// Cursor is the cursor that CursorVerb, declare, fetch or close, works on.
+	Cursor, CursorVerb string
 	// Table describes the table created or changed.
 	Table *TableDef
 	// Alter describes what ALTER TABLE does.
 	Alter *AlterDef
-	// Copy describes a COPY.
-	Copy *CopyDef
+	// Copy describes a COPY, Unload an UNLOAD.
+	Copy   *CopyDef
+	Unload *UnloadDef
 	// Setting is the parameter of SET, RESET and SHOW; Value its new value and
 	// Local whether it ends with the transaction.
 	Setting, Value string
 	Local, Reset   bool
+	// Replace says OR REPLACE.
+	Replace bool
 }
 
 // Compile checks one statement, whose tokens are toks, and rewrites it.

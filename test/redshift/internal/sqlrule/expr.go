@@ -20,18 +20,32 @@ type frame struct {
 	items  int   // relations in that FROM list
 	top    string
 	as     bool // the AS of a CAST is still to come
+	try    bool // the cast is a TRY_CAST
+	// clause is the clause of the query that the walk is in.
+	clause string
+	// over says that this is a window; ordered and framed what it holds.
+	over, ordered, framed bool
+	// call is the last function called directly inside, and callEnd the token of
+	// its closing parenthesis.
+	call    string
+	callEnd int
 }
 
 // walker checks and rewrites queries and expressions.
 type walker struct {
 	*compiler
 	stack []frame
+	scope *scope
+	// shift is the frame of a LAG or LEAD that skips NULLs, windowOrder the order
+	// of a LISTAGG, overEnd what follows its window; all for the next OVER.
+	shift, windowOrder, overEnd string
 }
 
 // walk goes over the tokens from..to: it refuses what Redshift has not, notes
 // which relations are named, and rewrites types and functions.
 func (c *compiler) walk(from, to int) error {
-	w := &walker{compiler: c, stack: []frame{{fn: -1, open: from - 1}}}
+	to = min(to, len(c.toks))
+	w := &walker{compiler: c, stack: []frame{{fn: -1, open: from - 1}}, scope: c.names0()}
 	for i := from; i < to; i++ {
 		n, err := w.step(i)
 		if err != nil {
@@ -57,11 +71,13 @@ func (w *walker) step(i int) (int, error) {
 		if n, err := strconv.Atoi(t.Text[1:]); err != nil || n > maxParam {
 			return i, refuse(CodeTooComplex, "too many parameters: at most %d", maxParam)
 		}
+	case lex.Number:
+		return i, w.number(i, t)
 	case lex.Op:
 		return w.op(i, t)
 	case lex.Quoted:
 		w.st.Words[w.fold(t)] = true
-		return w.relation(i), nil
+		return w.quoted(i, t)
 	case lex.Word:
 		w.st.Words[t.Val] = true
 		return w.word(i, t)
@@ -70,26 +86,53 @@ func (w *walker) step(i int) (int, error) {
 	return i, nil
 }
 
+// number refuses what only newer PostgreSQL takes for a number: 0x1F, 1_000.
+func (w *walker) number(i int, t lex.Token) error {
+	if n := w.tok(i + 1); n.Kind == lex.Word && n.Pos == t.End {
+		return syntaxAt(n)
+	}
+	return nil
+}
+
+// quoted handles a name in double quotes.
+func (w *walker) quoted(i int, t lex.Token) (int, error) {
+	name := w.fold(t)
+	if err := w.hidden(i, name); err != nil {
+		return i, err
+	}
+	if w.tok(i - 1).Is(".") {
+		return i, nil
+	}
+	if w.tok(i+1).Is("(") && !w.tok(i-1).Is("as") {
+		return i, w.function(i, lex.Token{Kind: lex.Word, Text: t.Text, Val: name, Pos: t.Pos, End: t.End})
+	}
+	if w.startsRelation(i) {
+		return w.relation(i)
+	}
+	return w.path(i)
+}
+
+// hidden refuses the stand-in's own schemas and PostgreSQL's system columns.
+func (w *walker) hidden(i int, name string) error {
+	switch name {
+	case "rs_internal", "rs_types", "rs_catalog":
+		if w.tok(i + 1).Is(".") {
+			return refuse(CodeNoSchema, "schema %q does not exist", name)
+		}
+	case "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid":
+		if !w.tok(i + 1).Is("(") {
+			return refuse(CodeNoColumn, "column %q does not exist", name)
+		}
+	}
+	return nil
+}
+
 func (w *walker) op(i int, t lex.Token) (int, error) {
 	switch t.Text {
 	case "(":
-		if n := w.tok(i + 1); n.Is("insert") || n.Is("update") || n.Is("delete") || n.Is("merge") || n.Is("copy") {
-			return i, syntaxAt(n)
-		}
-		f := frame{fn: -1, open: i}
-		if p := w.tok(i - 1); p.Kind == lex.Word && !plainWord(p.Val) {
-			f.fn = i - 1
-		}
-		f.as = f.fn >= 0 && (w.tok(f.fn).Val == "cast" || w.tok(f.fn).Val == "try_cast")
-		w.stack = append(w.stack, f)
+		return w.open(i)
 	case ")":
-		if len(w.stack) == 1 {
-			return i, syntaxAt(t)
-		}
-		w.endSelect(i)
-		f := *w.top()
-		w.stack = w.stack[:len(w.stack)-1]
-		return i, w.closeCall(f, i)
+		return w.closeParen(i, t)
 	case ",":
 		f := w.top()
 		f.commas = append(f.commas, i)
@@ -98,15 +141,12 @@ func (w *walker) op(i int, t lex.Token) (int, error) {
 			if f.items > 1 {
 				w.st.Joins = true
 			}
-			return w.relation(i + 1), nil
+			return w.relation(i + 1)
 		}
 	case "::":
-		return w.castType(i + 1)
+		return w.castType(i+1, i-1)
 	case "*":
-		p := w.tok(i - 1)
-		if p.Is("select") || p.Is("all") || p.Is("distinct") || p.Is(".") || p.Is(",") || p.Kind == lex.Number && w.tok(i-2).Is("top") {
-			w.st.Star = true
-		}
+		w.star(i)
 	case "[", "]":
 		return i, syntaxAt(t)
 	case ".", ":", "+", "-", "/", "%", "^", "|/", "||/", "@", "&", "|", "#", "~", "<<", ">>", "=", "<>", "!=", "<", ">", "<=", ">=", "||",
@@ -117,8 +157,63 @@ func (w *walker) op(i int, t lex.Token) (int, error) {
 	return i, nil
 }
 
-// castType rewrites the type that begins at token i.
-func (w *walker) castType(i int) (int, error) {
+func (w *walker) star(i int) {
+	p := w.tok(i - 1)
+	if p.Is("select") || p.Is("all") || p.Is("distinct") || p.Is(".") || p.Is(",") || p.Kind == lex.Number && w.tok(i-2).Is("top") {
+		w.st.Star = true
+	}
+}
+
+// open enters a parenthesis.
+func (w *walker) open(i int) (int, error) {
+	n := w.tok(i + 1)
+	if n.Is("insert") || n.Is("update") || n.Is("delete") || n.Is("merge") || n.Is("copy") {
+		return i, syntaxAt(n)
+	}
+	if n.Is("+") && w.tok(i+2).Is(")") {
+		return i, standIn("run the outer join operator (+)")
+	}
+	f := frame{fn: -1, open: i}
+	p := w.tok(i - 1)
+	switch {
+	case p.Kind == lex.Quoted && !w.tok(i-2).Is("as") && w.top().call != p.Val:
+		f.fn = i - 1
+	case p.Kind == lex.Word && !plainWord(p.Val):
+		f.fn = i - 1
+	}
+	f.over = p.Is("over")
+	if f.fn >= 0 {
+		f.as = w.tok(f.fn).Is("cast") || w.tok(f.fn).Is("try_cast")
+		f.try = w.tok(f.fn).Is("try_cast")
+	}
+	w.stack = append(w.stack, f)
+	return i, nil
+}
+
+// closeParen leaves a parenthesis.
+func (w *walker) closeParen(i int, t lex.Token) (int, error) {
+	if len(w.stack) == 1 {
+		return i, syntaxAt(t)
+	}
+	w.endSelect(i)
+	f := *w.top()
+	w.stack = w.stack[:len(w.stack)-1]
+	if w.tok(i+1).Is(".") && w.tok(i+1).Pos == t.End {
+		return i, syntaxAt(w.tok(i + 1)) // fields of an expression
+	}
+	up := w.top()
+	if f.over {
+		return i, w.closeWindow(f, up, i)
+	}
+	if f.fn >= 0 && !f.query {
+		up.call, up.callEnd = w.tok(f.fn).Val, i
+	}
+	return i, w.closeCall(f, i)
+}
+
+// castType rewrites the type that begins at token i. value is the token before
+// the cast, for literals that no type of Redshift holds.
+func (w *walker) castType(i, value int) (int, error) {
 	save := w.i
 	defer func() { w.i = save }()
 	w.i = i
@@ -126,294 +221,41 @@ func (w *walker) castType(i int) (int, error) {
 	if err != nil {
 		return i, err
 	}
+	if err := checkLiteral(typ, w.tok(value)); err != nil {
+		return i, err
+	}
 	w.replace(i, w.i, typ.Backend)
 	return w.i - 1, nil
 }
 
-// relation notes a name that stands at i as a possible relation. It returns
-// the last token before the rest.
-func (w *walker) relation(i int) int {
-	prev := w.tok(i - 1)
-	if !w.top().from || !prev.Is("from") && !prev.Is("join") && !prev.Is(",") && !prev.Is("using") && !prev.Is("into") {
-		return i
+// checkLiteral refuses literals that PostgreSQL's type holds and Redshift's
+// does not.
+func checkLiteral(typ Type, t lex.Token) error {
+	if t.Kind != lex.String {
+		return nil
 	}
-	if !w.tok(i).IsName() {
-		return i - 1
-	}
-	return w.noteRelation(i)
-}
-
-// noteRelation records the relation whose name begins at i and gives back the
-// name's last token.
-func (w *walker) noteRelation(i int) int {
-	save := w.i
-	w.i = i
-	n, err := w.qname()
-	end := w.i
-	w.i = save
-	if err != nil || w.tok(end).Is("(") {
-		return i - 1
-	}
-	w.st.Words[n.Table] = true
-	if n.Schema == "information_schema" && n.Table == "columns" {
-		w.replace(i, end, "pg_catalog.rs_is_columns")
-	}
-	if w.opt.LateView != nil {
-		if def, ok := w.opt.LateView(n); ok {
-			text := "(" + def + ")"
-			if nx := w.tok(end); !nx.IsName() || nx.Kind == lex.Word && (plainWord(nx.Val) && !nx.Is("as") || clauseWord(nx.Val)) {
-				text += " AS " + QuoteName(n.Table)
-			}
-			w.replace(i, end, text)
-			w.st.Joins = true
+	v := strings.TrimLeft(strings.ToLower(strings.TrimSpace(t.Val)), "+-")
+	switch typ.Base {
+	case "date", "timestamp", "timestamptz":
+		if v == "infinity" || v == "inf" {
+			return refuse("22007", "invalid input syntax for type %s: %q", typ.Base, t.Val)
 		}
-	}
-	w.st.Refs = append(w.st.Refs, n)
-	return end - 1
-}
-
-// word handles a keyword or unquoted name.
-func (w *walker) word(i int, t lex.Token) (int, error) {
-	prev, next := w.tok(i-1), w.tok(i+1)
-	if prev.Is(".") {
-		if next.Is("(") && w.tok(i-2).Is("pg_catalog") {
-			return i, w.function(i, t)
+	case "decimal":
+		if v == "nan" || v == "infinity" || v == "inf" {
+			return refuse("22P02", "invalid input syntax for type numeric: %q", t.Val)
 		}
-		return i, nil
-	}
-	if next.Is("(") && !plainWord(t.Val) {
-		return i, w.function(i, t)
-	}
-	if prev.Is("as") && !w.top().as && !t.Is("select") && !t.Is("with") && !t.Is("materialized") && !t.Is("not") {
-		return i, nil // a label may be any word
-	}
-	if err := w.refusedWord(i, t); err != nil {
-		return i, err
-	}
-	return w.clause(i, t)
-}
-
-// refusedWord refuses words and word sequences that Redshift has not.
-func (w *walker) refusedWord(i int, t lex.Token) error {
-	next, prev := w.tok(i+1), w.tok(i-1)
-	bad := false
-	switch t.Val {
-	case "returning", "array", "materialized", "values":
-		bad = true
-	case "lateral", "tablesample", "unpivot", "pivot":
-		bad = next.IsName() || next.Is("(")
-	case "distinct":
-		bad = next.Is("on") || next.Is("from") && (prev.Is("is") || prev.Is("not"))
-	case "only":
-		bad = w.top().from
-	case "window":
-		bad = w.tok(i + 2).Is("as")
-	case "ignore":
-		if next.Is("nulls") {
-			return refuse(CodeUnsupported, "IGNORE NULLS is not part of this stand-in")
+	case "time", "timetz":
+		if strings.HasPrefix(v, "24:") {
+			return refuse("22008", "date/time field value out of range: %q", t.Val)
 		}
-	case "any", "all", "some":
-		if next.Is("(") && !w.tok(i+2).Is("select") && !prev.Is("union") {
-			return refuse(CodeUnsupported, "op ANY/ALL (array) requires an array, and arrays are not supported")
-		}
-	default:
-		bad = refusedPair(t.Val, next)
-	}
-	if bad || never(t.Val) {
-		return syntaxAt(t)
 	}
 	return nil
 }
 
-// refusedPair lists words that Redshift has, but not before these.
-func refusedPair(word string, next lex.Token) bool {
-	switch word {
-	case "for":
-		return next.Is("update") || next.Is("share") || next.Is("no") || next.Is("key")
-	case "filter":
-		return next.Is("(")
-	case "fetch":
-		return next.Is("first") || next.Is("next")
-	case "with":
-		return next.Is("ordinality") || next.Is("ties")
-	case "on":
-		return next.Is("conflict")
-	}
-	return false
-}
-
-// clause follows the clauses of queries and rewrites single words.
-func (w *walker) clause(i int, t lex.Token) (int, error) {
-	f := w.top()
-	next := w.tok(i + 1)
-	switch t.Val {
-	case "select":
-		return w.selectWord(i)
-	case "from", "join", "using":
-		if f.fn >= 0 && !f.query {
-			return i, nil // extract(… FROM …), substring(… FROM …)
-		}
-		if t.Val == "using" && next.Is("(") && f.from {
-			f.from = false // JOIN … USING (columns)
-			return i, nil
-		}
-		f.from = true
-		f.items++
-		if t.Val == "join" || f.items > 1 && w.st.Kind != Delete || w.st.Kind == Update && len(w.stack) == 1 {
-			w.st.Joins = true
-		}
-		return w.relation(i + 1), nil
-	case "into":
-		f.from = true
-		n := w.relation(i + 1)
-		f.from = false
-		return n, nil
-	case "inner", "cross", "left", "right", "full", "natural":
-		f.from = f.from || next.Is("join") || next.Is("outer")
-	case "on":
-		f.from = true
-	case "where", "group", "having", "order", "limit", "offset", "set", "when":
-		f.from = false
-	case "union", "except", "intersect", "minus":
-		w.endSelect(i)
-		f.from, f.items = false, 0
-		if t.Val == "minus" {
-			w.replace(i, i+1, "EXCEPT")
-		}
-	case "qualify":
-		w.st.Joins = true
-		return w.qualify(i)
-	case "over":
-		w.st.Joins = true
-	case "as":
-		if f.as {
-			f.as = false
-			return w.castType(i + 1)
-		}
-	case "sysdate":
-		w.replace(i, i+1, "pg_catalog.rs_sysdate()")
-	case "current_user_id":
-		w.replace(i, i+1, "pg_catalog.current_user_id()")
-	case "approximate":
-		w.replace(i, i+1, "")
-	case "respect":
-		if next.Is("nulls") {
-			w.replace(i, i+2, "")
-			return i + 1, nil
-		}
-	case "current_timestamp", "current_time", "localtime", "localtimestamp":
-		w.st.LeaderFunc = t.Val
-	case "varchar", "text", "nvarchar", "super", "varbyte", "decimal", "numeric", "bpchar":
-		if next.Kind == lex.String {
-			return w.castType(i)
-		}
-	}
-	return i, nil
-}
-
-// selectWord opens a SELECT: TOP n becomes a LIMIT at its end.
-func (w *walker) selectWord(i int) (int, error) {
-	f := w.top()
-	f.query, f.from, f.items = true, false, 0
-	if w.st.Kind == Insert || w.st.Kind == CreateAs {
-		w.st.Words["select"] = true
-	}
-	j := i + 1
-	if w.tok(j).Is("all") || w.tok(j).Is("distinct") {
-		if w.tok(j).Is("distinct") && w.tok(j+1).Is("on") {
-			return i, syntaxAt(w.tok(j + 1))
-		}
-		j++
-	}
-	if w.tok(j).Is("top") && w.tok(j+1).Kind == lex.Number {
-		f.top = w.tok(j + 1).Text
-		w.replace(j, j+2, "")
-		return j + 1, nil
-	}
-	return j - 1, nil
-}
-
-// endSelect adds what must stand at the end of the SELECT that ends before i.
-func (w *walker) endSelect(i int) {
-	f := w.top()
-	if f.top != "" {
-		w.after[i-1] += " LIMIT " + f.top
-		f.top = ""
-	}
-}
-
-// qualify turns SELECT … QUALIFY cond into a subquery that is filtered by cond.
-func (w *walker) qualify(i int) (int, error) {
-	f := w.top()
-	start := f.open + 1
-	depth := 0
-	for j := i - 1; j > f.open; j-- { // the SELECT of this QUALIFY, not one before a UNION
-		switch {
-		case w.tok(j).Is(")"):
-			depth++
-		case w.tok(j).Is("("):
-			depth--
-		case depth == 0 && w.tok(j).Is("select"):
-			start, j = j, f.open
-		}
-	}
-	if !w.tok(start).Is("select") {
-		return i, syntaxAt(w.tok(i))
-	}
-	end := w.qualifyEnd(i + 1)
-	if err := w.subwalk(i+1, end); err != nil {
-		return i, err
-	}
-	inner := w.render(start, i)
-	if w.opt.Describe == nil {
-		return i, refuse(CodeUnsupported, "QUALIFY needs a session")
-	}
-	cols, err := w.opt.Describe(inner)
-	if err != nil {
-		return i, err
-	}
-	from := start
-	for n := range cols {
-		cols[n] = QuoteName(cols[n])
-	}
-	// inner begins with SELECT; the condition goes before its FROM.
-	j := start
-	for ; j < i; j++ {
-		if w.tok(j).Is("(") {
-			j = w.closing(j)
-			continue
-		}
-		if w.tok(j).Is("from") {
-			break
-		}
-	}
-	text := "SELECT " + strings.Join(cols, ", ") + " FROM (" + w.render(start, j) + ", (" + w.render(i+1, end) + ") AS rs_qualify " + w.render(j, i) + ") AS rs_q WHERE rs_qualify"
-	w.replace(from, end, text)
-	return end - 1, nil
-}
-
-func (w *walker) qualifyEnd(i int) int {
-	depth := 0
-	for ; i < len(w.toks); i++ {
-		t := w.toks[i]
-		switch {
-		case t.Is("("):
-			depth++
-		case t.Is(")"):
-			if depth == 0 {
-				return i
-			}
-			depth--
-		case depth == 0 && (t.Is("order") || t.Is("limit") || t.Is("union") || t.Is("except") || t.Is("minus") || t.Is("intersect") || t.Is("offset")):
-			return i
-		}
-	}
-	return i
-}
-
 // subwalk walks a part out of turn.
 func (w *walker) subwalk(from, to int) error {
-	sub := &walker{compiler: w.compiler, stack: []frame{{fn: -1, open: from - 1}}}
+	to = min(to, len(w.toks))
+	sub := &walker{compiler: w.compiler, stack: []frame{{fn: -1, open: from - 1}}, scope: w.scope}
 	for i := from; i < to; i++ {
 		n, err := sub.step(i)
 		if err != nil {
@@ -421,5 +263,6 @@ func (w *walker) subwalk(from, to int) error {
 		}
 		i = max(i, n)
 	}
+	sub.endSelect(to)
 	return nil
 }

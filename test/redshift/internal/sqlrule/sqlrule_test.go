@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/walshift/walshift/test/redshift/conform"
 	"github.com/walshift/walshift/test/redshift/internal/lex"
 	"github.com/walshift/walshift/test/redshift/internal/sqlrule"
 )
@@ -25,7 +26,7 @@ func TestRewriting(t *testing.T) {
 		`SELECT decode(a, 1, 'x', 'y') FROM t`:                    `SELECT (CASE WHEN (a) IS NOT DISTINCT FROM (1) THEN 'x' ELSE 'y' END) FROM t`,
 		`SELECT dateadd(day, 1, d) FROM t MINUS SELECT 1`:         `SELECT dateadd('day', 1, d) FROM t EXCEPT SELECT 1`,
 		`DELETE t WHERE a = 1`:                                    `DELETE FROM t WHERE a = 1`,
-		`SELECT listagg(b, ',') WITHIN GROUP (ORDER BY a) FROM t`: `SELECT string_agg((b)::text, ',' ORDER BY a) FROM t`,
+		`SELECT listagg(b, ',') WITHIN GROUP (ORDER BY a) FROM t`: `SELECT rs_types.fits(string_agg((b)::text, ',' ORDER BY a)) FROM t`,
 		`CREATE TABLE t (a decimal, b text) DISTSTYLE EVEN`:       `CREATE TABLE "t" ("a" numeric(18,0), CONSTRAINT "rs_number_u_0_1" CHECK ("a" <> 'NaN'), "b" rs_types.varchar(256))`,
 		`ALTER TABLE "S"."T" ADD COLUMN "X" super`:                `ALTER TABLE "s"."t" ADD COLUMN "x" pg_catalog.super`,
 	} {
@@ -71,6 +72,35 @@ func TestCompileNeverPanics(t *testing.T) {
 		for i := range toks {
 			for j := i + 1; j <= len(toks); j++ {
 				_, _ = sqlrule.Compile(sql, toks[i:j], sqlrule.Options{})
+			}
+		}
+	}
+}
+
+// TestCompileNeverPanicsOnCases cuts the statements of all cases.
+func TestCompileNeverPanicsOnCases(t *testing.T) {
+	t.Parallel()
+	cases, err := conform.Load("../../facts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := sqlrule.Options{
+		Describe: func(string) ([]string, error) { return []string{"a", "b"}, nil },
+		Builtin:  func(string) bool { return false },
+		LateView: func(sqlrule.Name) (string, bool) { return "", false },
+	}
+	for _, c := range cases {
+		for _, s := range c.Steps {
+			if len(s.SQL) > 1000 {
+				continue
+			}
+			toks, err := lex.Scan(s.SQL)
+			if err != nil {
+				continue
+			}
+			for i := range toks {
+				_, _ = sqlrule.Compile(s.SQL, toks[:i+1], opt)
+				_, _ = sqlrule.Compile(s.SQL, toks[i:], opt)
 			}
 		}
 	}

@@ -20,8 +20,22 @@ type TableDef struct {
 	// INTERLEAVED or NONE.
 	DistStyle, SortStyle string
 	Columns              []Column
+	// Constraints are the declared keys.
+	Constraints []Constraint
 	// Like is the table whose columns are copied.
 	Like *Name
+}
+
+// Constraint is a declared key, recorded and not enforced.
+type Constraint struct {
+	// Name is empty where the server has to make one.
+	Name string
+	// Kind is p, u or f as in pg_constraint.
+	Kind    string
+	Columns []string
+	// Ref is the table that a foreign key points at.
+	Ref        Name
+	RefColumns []string
 }
 
 // Column is one column of CREATE TABLE or ADD COLUMN.
@@ -31,7 +45,9 @@ type Column struct {
 	Default  string
 	NotNull  bool
 	nullable bool
+	notNull  bool
 	identity string
+	collate  string
 	// Encode is the compression encoding, empty if not given.
 	Encode string
 	// DistKey, SortKey (from 1), PK, Unique and FK are recorded, not enforced.
@@ -91,6 +107,9 @@ func (c *compiler) tempTable() error {
 	if temp && n.Schema != "" {
 		return refuse(CodeBadTable, "temporary tables may not specify a schema name")
 	}
+	if err := writableSchema(n.Schema); err != nil {
+		return err
+	}
 	c.st.Target, c.st.Temp = n, temp
 	c.st.Table = &TableDef{Name: n, DistStyle: "AUTO", SortStyle: "AUTO"}
 	if c.isCreateAs() {
@@ -131,14 +150,20 @@ func (c *compiler) createAs() error {
 		}
 	}
 	c.i++
-	if !c.is("select") && !c.is("with") && !c.is("(") {
-		return syntaxAt(c.at(0))
-	}
 	start := c.i
-	if err := c.walk(start, len(c.toks)); err != nil {
+	if err := c.wholeQuery(start, len(c.toks)); err != nil {
 		return err
 	}
 	sql := "CREATE " + tempWord(c.st.Temp) + "TABLE " + c.st.Target.SQL()
+	if len(cols) > 0 && c.opt.Describe != nil {
+		have, err := c.opt.Describe(c.render(start, len(c.toks)))
+		if err != nil {
+			return err
+		}
+		if len(have) != len(cols) {
+			return refuse(CodeSyntax, "CREATE TABLE/AS SELECT has mismatched column count")
+		}
+	}
 	if len(cols) > 0 {
 		quoted := make([]string, len(cols))
 		for i, col := range cols {
@@ -165,6 +190,9 @@ func (c *compiler) createTable(ifNot bool) error {
 	likeDefaults := false
 	for {
 		if c.is("like") {
+			if c.st.Table.Like != nil {
+				return syntaxAt(c.at(0))
+			}
 			var err error
 			if likeDefaults, err = c.like(); err != nil {
 				return err
@@ -235,7 +263,8 @@ func (c *compiler) like() (bool, error) {
 
 // tableElement takes a column or a table constraint.
 func (c *compiler) tableElement() error {
-	if c.is("constraint") || c.is("primary") || c.is("unique") || c.is("foreign") || c.is("check") || c.is("exclude") {
+	if c.is("constraint") || c.is("primary") || c.is("unique") || c.is("foreign") || c.is("check") ||
+		c.is("exclude", "using") || c.is("exclude", "(") {
 		return c.tableConstraint()
 	}
 	col, err := c.column()
@@ -249,69 +278,13 @@ func (c *compiler) tableElement() error {
 	return nil
 }
 
-// constraintNames marks the columns of a table constraint.
-func (c *compiler) tableConstraint() error {
-	if c.accept("constraint") {
-		if _, err := c.name(); err != nil {
-			return err
-		}
-	}
-	var mark func(*Column)
-	switch {
-	case c.accept("primary", "key"):
-		mark = func(col *Column) { col.PK, col.NotNull = true, true }
-	case c.accept("unique"):
-		mark = func(col *Column) { col.Unique = true }
-	case c.accept("foreign", "key"):
-		mark = func(col *Column) { col.FK = true }
-	default:
-		return refuse(CodeUnsupported, "%s constraints are not supported", strings.ToUpper(c.at(0).Text))
-	}
-	cols, err := c.names()
-	if err != nil {
-		return err
-	}
-	for _, name := range cols {
-		col := c.st.Table.column(name)
-		switch {
-		case col == nil && c.st.Table.Like == nil:
-			return refuse(CodeNoColumn, "column %q named in key does not exist", name)
-		case col != nil && col.nullable && c.st.Kind == CreateTable && mark != nil:
-			mark(col)
-			if col.PK {
-				return refuse(CodeBadTable, "primary key column %q must be NOT NULL", name)
-			}
-		case col != nil:
-			mark(col)
-		}
-	}
-	if c.is("references") {
-		return c.references()
-	}
-	return nil
-}
-
-func (c *compiler) references() error {
-	c.i++
-	if _, err := c.qname(); err != nil {
-		return err
-	}
-	if c.is("(") {
-		if _, err := c.names(); err != nil {
-			return err
-		}
-	}
-	if c.is("on") || c.is("match") || c.is("deferrable") || c.is("initially") {
-		return syntaxAt(c.at(0))
-	}
-	return nil
-}
-
 // tableAttribute takes one attribute after the column list.
 func (c *compiler) tableAttribute(create bool) error {
 	t := c.st.Table
+	c.attributes++
 	switch {
-	case c.accept("backup", "yes"), c.accept("backup", "no"), c.accept("encode", "auto"):
+	case c.attributes == 1 && (c.accept("backup", "yes") || c.accept("backup", "no")):
+	case c.accept("encode", "auto") && !create:
 	case c.accept("diststyle"):
 		style := c.at(0)
 		if !style.Is("auto") && !style.Is("even") && !style.Is("all") && !style.Is("key") {
@@ -364,7 +337,7 @@ func (c *compiler) sortKey(create bool) error {
 	}
 	c.accept("compound")
 	c.i++
-	if c.accept("auto") {
+	if style == "COMPOUND" && c.tok(c.i-2).Val != "compound" && c.accept("auto") {
 		return nil
 	}
 	cols, err := c.names()
@@ -386,6 +359,9 @@ func (c *compiler) sortKey(create bool) error {
 	t.SortStyle = style
 	for i, name := range cols {
 		col := t.column(name)
+		if col != nil && col.SortKey > 0 {
+			return refuse(CodeSyntax, "column %q appears twice in the sort key", name)
+		}
 		if col == nil && create {
 			t.Columns = append(t.Columns, Column{Name: name})
 			col = &t.Columns[len(t.Columns)-1]
@@ -406,16 +382,33 @@ func (t *TableDef) check() error {
 	if len(t.Columns) > maxColumns {
 		return refuse("54011", "tables can have at most %d columns", maxColumns)
 	}
-	dist := 0
+	dist, sorts, identities, keys := 0, 0, 0, 0
+	for _, k := range t.Constraints {
+		if k.Kind == "p" {
+			keys++
+		}
+	}
 	for _, col := range t.Columns {
+		if col.SortKey == 1 {
+			sorts++
+		}
+		if col.identity != "" {
+			identities++
+		}
 		if col.DistKey {
 			dist++
 		}
-		if (col.DistKey || col.SortKey > 0) && (col.Type.Base == "super" || col.Type.Base == "varbyte" && col.DistKey) {
+		if (col.DistKey || col.SortKey > 0) && col.Type.keyless() {
 			return refuse(CodeUnsupported, "column %q of type %s cannot be a DISTKEY or SORTKEY", col.Name, col.Type.Base)
 		}
 	}
 	switch {
+	case keys > 1:
+		return refuse(CodeBadTable, "multiple primary keys for table %q are not allowed", t.Name.Table)
+	case sorts > 1:
+		return refuse(CodeSyntax, "multiple SORTKEY definitions for table %q", t.Name.Table)
+	case identities > 1:
+		return refuse(CodeSyntax, "table %q can have only one IDENTITY column", t.Name.Table)
 	case dist > 1:
 		return refuse(CodeSyntax, "multiple DISTKEY definitions for table %q", t.Name.Table)
 	case dist == 1 && t.DistStyle != "KEY" && t.DistStyle != "AUTO":
@@ -456,4 +449,25 @@ func columnWord(w string) bool {
 		return true
 	}
 	return false
+}
+
+// keyless reports whether a column of the type can be neither DISTKEY nor
+// SORTKEY.
+func (t Type) keyless() bool {
+	switch t.Base {
+	case "super", "varbyte", "geometry", "geography", "hllsketch":
+		return true
+	}
+	return false
+}
+
+// writableSchema refuses to make anything in a schema of the system.
+func writableSchema(schema string) error {
+	switch {
+	case schema == "pg_catalog", schema == "information_schema":
+		return refuse(CodeNoPrivilege, "permission denied to create in schema %q: system catalog modifications are disallowed", schema)
+	case strings.HasPrefix(schema, "pg_"), strings.HasPrefix(schema, "rs_"):
+		return refuse(CodeNoSchema, "schema %q does not exist", schema)
+	}
+	return nil
 }

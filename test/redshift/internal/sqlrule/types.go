@@ -103,7 +103,7 @@ func (c *compiler) namedType(name string, inColumn bool) (Type, error) {
 	case "varbyte", "varbinary", "binary":
 		return c.varbyte(name)
 	case "geometry", "geography", "hllsketch":
-		return Type{}, refuse(CodeUnsupported, "type %s is not part of this stand-in", name)
+		return Type{Base: name, Backend: "pg_catalog." + name}, nil
 	case "regclass", "regtype", "regproc", "oid", "name", "unknown":
 		if !inColumn {
 			return Type{Base: name, Backend: name}, nil
@@ -209,7 +209,11 @@ func (c *compiler) float() (Type, error) {
 	if err != nil {
 		return Type{}, err
 	}
-	if len(a) == 1 && a[0] <= 24 {
+	const single, double = 24, 53 // bits of the mantissa
+	if len(a) == 1 && (a[0] < 1 || a[0] > double) {
+		return Type{}, refuse(CodeBadParameter, "precision for type float must be between 1 and %d bits", double)
+	}
+	if len(a) == 1 && a[0] <= single {
 		return Type{Base: "real", Backend: "float4"}, nil
 	}
 	return Type{Base: "double precision", Backend: "float8"}, nil
@@ -232,10 +236,11 @@ func (c *compiler) interval(inColumn bool) (Type, error) {
 	case c.accept("year", "to", "month"):
 		return Type{Base: "interval year to month", Backend: "interval year to month"}, nil
 	case c.accept("day", "to", "second"):
-		if c.is("(") {
-			if _, err := c.args(1); err != nil {
-				return Type{}, err
-			}
+		const micro = 6
+		if a, err := c.args(1); err != nil {
+			return Type{}, err
+		} else if len(a) == 1 && a[0] > micro {
+			return Type{}, refuse(CodeBadParameter, "interval second precision must be between 0 and %d", micro)
 		}
 		return Type{Base: "interval day to second", Backend: "interval day to second"}, nil
 	case inColumn:

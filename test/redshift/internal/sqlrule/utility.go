@@ -24,59 +24,28 @@ func (c *compiler) utility() error {
 		return c.analyze()
 	case "explain":
 		return c.explain()
-	case "grant", "revoke", "comment", "call", "deallocate", "fetch", "close":
-		return c.pass()
-	case "declare", "prepare":
-		if c.at(1).Is("transaction") {
-			return unsupportedCommand(c.st.SQL)
-		}
-		return c.nested()
-	case "execute":
-		return c.pass()
+	case "grant", "revoke":
+		return c.grant()
+	case "comment":
+		return c.comment()
+	case "call":
+		return c.call()
+	case "declare", "fetch", "close":
+		return c.cursor()
+	case "prepare", "execute", "deallocate":
+		return c.preparedStatement()
 	case "refresh":
-		if c.is("refresh", "materialized", "view") {
-			return c.pass()
-		}
+		return c.refresh()
 	case "unload":
-		return refuse(CodeUnsupported, "UNLOAD is not part of this stand-in")
+		return c.unload()
 	case "cancel":
-		if n := c.at(1); n.Kind == lex.Number {
+		if n := c.at(1); n.Kind == lex.Number && (len(c.toks) == 2 || len(c.toks) == 3 && c.at(2).Kind == lex.String) {
 			c.st.Backend = []string{"SELECT rs_cancel_backend(" + n.Text + ")"}
 			c.st.Tag = "CANCEL"
 			return nil
 		}
 	}
 	return syntaxAt(c.at(0))
-}
-
-// pass sends the statement on as it is.
-func (c *compiler) pass() error {
-	for _, t := range c.toks {
-		if t.Kind == lex.Prefixed {
-			return refuse(CodeUndefinedType, "type %q does not exist", t.Val)
-		}
-		if t.Kind == lex.Dollar {
-			return syntaxAt(t)
-		}
-	}
-	if c.is("comment") && !c.is("comment", "on") {
-		return syntaxAt(c.at(1))
-	}
-	c.st.Backend = []string{c.renderAll()}
-	return nil
-}
-
-// nested passes a statement that holds a query on.
-func (c *compiler) nested() error {
-	for i := range c.toks {
-		if i > 0 && (c.toks[i].Is("select") || c.toks[i].Is("with")) {
-			if err := c.walk(i, len(c.toks)); err != nil {
-				return err
-			}
-			break
-		}
-	}
-	return c.pass()
 }
 
 func (c *compiler) explain() error {
@@ -94,8 +63,10 @@ func (c *compiler) explain() error {
 	if err != nil {
 		return err
 	}
-	if len(inner.Backend) == 0 {
-		return unsupportedCommand(c.st.SQL)
+	switch inner.Kind {
+	case Select, Insert, Update, Delete, Merge, CreateAs:
+	default:
+		return syntaxAt(c.at(n))
 	}
 	c.st.Refs, c.st.Words = inner.Refs, inner.Words
 	c.st.Backend = []string{"EXPLAIN " + inner.Backend[0]}
@@ -117,65 +88,9 @@ func (c *compiler) lock() error {
 		}
 		names = append(names, n.SQL())
 	}
-	c.st.Tag = "LOCK TABLE"
+	c.st.Tag, c.st.Block = "LOCK TABLE", "LOCK TABLE"
 	c.st.Backend = []string{"LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS EXCLUSIVE MODE"}
 	return c.end() // no modes, no NOWAIT
-}
-
-// vacuum takes VACUUM [FULL | SORT ONLY | DELETE ONLY | REINDEX | RECLUSTER]
-// [table] [TO n PERCENT] [BOOST].
-func (c *compiler) vacuum() error {
-	c.i++
-	c.st.NoBlock, c.st.Tag = "VACUUM", "VACUUM"
-	switch {
-	case c.accept("full"), c.accept("sort", "only"), c.accept("delete", "only"), c.accept("reindex"), c.accept("recluster"):
-	}
-	sql := "VACUUM"
-	if c.at(0).IsName() && !c.is("to") && !c.is("boost") {
-		n, err := c.qname()
-		if err != nil {
-			return err
-		}
-		sql += " " + n.SQL()
-	}
-	if c.accept("to") {
-		if c.at(0).Kind != lex.Number || !c.at(1).Is("percent") {
-			return syntaxAt(c.at(0))
-		}
-		c.i += 2
-	}
-	c.accept("boost")
-	c.st.Backend = []string{sql}
-	return c.end()
-}
-
-// analyze takes ANALYZE [VERBOSE] [table [(columns)]] [PREDICATE COLUMNS | ALL
-// COLUMNS] and ANALYZE COMPRESSION.
-func (c *compiler) analyze() error {
-	c.i++
-	c.st.Tag = "ANALYZE"
-	if c.is("compression") {
-		return refuse(CodeUnsupported, "ANALYZE COMPRESSION is not part of this stand-in")
-	}
-	c.accept("verbose")
-	sql := "ANALYZE"
-	if c.at(0).IsName() && !c.is("predicate") && !c.is("all") {
-		n, err := c.qname()
-		if err != nil {
-			return err
-		}
-		sql += " " + n.SQL()
-		if c.is("(") {
-			if _, err := c.names(); err != nil {
-				return err
-			}
-		}
-	}
-	if !c.accept("predicate", "columns") {
-		c.accept("all", "columns")
-	}
-	c.st.Backend = []string{sql}
-	return c.end()
 }
 
 // setting tells how a parameter is handled: by PostgreSQL, by the server in
@@ -192,7 +107,7 @@ func settingKind(name string) setting {
 	switch name {
 	case "search_path", "statement_timeout", "datestyle", "timezone", "extra_float_digits", "application_name", "client_encoding":
 		return settingBackend
-	case "query_group", "enable_case_sensitive_identifier", "enable_result_cache_for_session", "wlm_query_slot_count",
+	case "query_group", "seed", "enable_case_sensitive_identifier", "enable_result_cache_for_session", "wlm_query_slot_count",
 		"analyze_threshold_percent", "json_parse_truncate_strings", "mv_enable_aqmv_for_session", "default_geometry_encoding",
 		"describe_field_name_in_uppercase", "enable_vacuum_boost", "cast_super_null_on_error", "navigate_super_null_on_error",
 		"parse_super_null_on_error", "enable_numeric_rounding", "interval_forbid_composite_literals", "stored_proc_log_min_messages",
@@ -245,6 +160,9 @@ func (c *compiler) setValue() error {
 	if c.done() {
 		return syntaxAt(c.at(0))
 	}
+	if c.is("default") {
+		c.st.Reset = true
+	}
 	var parts []string
 	for ; !c.done(); c.i++ {
 		t := c.at(0)
@@ -294,33 +212,6 @@ func (c *compiler) resetSetting() error {
 	case settingOwn:
 	default:
 		return unknownSetting(c.st.Setting)
-	}
-	return c.end()
-}
-
-func (c *compiler) show() error {
-	c.i++
-	c.st.Kind, c.st.Tag = Show, "SHOW"
-	t := c.at(0)
-	if !t.IsName() {
-		return syntaxAt(t)
-	}
-	c.i++
-	c.st.Setting = lex.Lower(t.Val)
-	if c.st.Setting == "time" && c.accept("zone") {
-		c.st.Setting = "timezone"
-	}
-	switch {
-	case c.st.Setting == "server_version" || c.st.Setting == "server_encoding":
-		if !c.opt.Superuser {
-			return refuse(CodeNoPrivilege, "must be superuser to examine %q", c.st.Setting)
-		}
-	case c.st.Setting == "all" || c.st.Setting == "transaction_isolation" || c.st.Setting == "is_superuser":
-	case settingKind(c.st.Setting) == settingUnknown:
-		return unknownSetting(c.st.Setting)
-	}
-	if settingKind(c.st.Setting) == settingBackend || c.st.Setting == "is_superuser" {
-		c.st.Backend = []string{"SHOW " + QuoteName(c.st.Setting)}
 	}
 	return c.end()
 }

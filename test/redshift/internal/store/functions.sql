@@ -9,6 +9,20 @@ CREATE FUNCTION pg_catalog.rs_version() RETURNS text LANGUAGE sql STABLE AS $$ S
 CREATE FUNCTION pg_catalog.is_large_string_enabled() RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT false $$;
 CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT coalesce(nullif(current_setting('rs.last_copy_count', true), ''), '0')::bigint $$;
 CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT coalesce(nullif(current_setting('rs.last_copy_id', true), ''), '-1')::bigint $$;
+CREATE FUNCTION pg_catalog.pg_last_unload_count() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT coalesce(nullif(current_setting('rs.last_unload_count', true), ''), '0')::bigint $$;
+CREATE FUNCTION pg_catalog.pg_last_unload_id() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT coalesce(nullif(current_setting('rs.last_unload_id', true), ''), '-1')::bigint $$;
+CREATE FUNCTION pg_catalog.slice_num() RETURNS int LANGUAGE sql STABLE AS $$ SELECT 0 $$;
+CREATE FUNCTION pg_catalog.default_iam_role() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'arn:aws:iam::123456789012:role/default'::text $$;
+CREATE FUNCTION pg_catalog.current_aws_account() RETURNS text LANGUAGE sql STABLE AS $$ SELECT '123456789012'::text $$;
+CREATE FUNCTION pg_catalog.current_namespace() RETURNS text LANGUAGE sql STABLE AS $$ SELECT '00000000-0000-0000-0000-000000000000'::text $$;
+CREATE FUNCTION pg_catalog.has_assumerole_privilege(text, text, text) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT true $$;
+CREATE FUNCTION pg_catalog.db_collation() RETURNS text LANGUAGE sql STABLE AS $$ SELECT coalesce(nullif(current_setting('rs.db_collation', true), ''), 'case_sensitive') $$;
+CREATE FUNCTION pg_catalog.user_is_member_of(text, text) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT pg_has_role($1::name, $2::name, 'MEMBER') $$;
+CREATE FUNCTION pg_catalog.role_is_member_of(text, text) RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT pg_has_role($1::name, $2::name, 'MEMBER') $$;
+-- Parameters that the server in front keeps are handed over as rs.setting_….
+CREATE FUNCTION pg_catalog.rs_current_setting(text) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT coalesce(nullif(current_setting('rs.setting_' || lower($1), true), ''), current_setting($1, true), 'off')
+$$;
 CREATE FUNCTION pg_catalog.pg_last_query_id() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT coalesce(nullif(current_setting('rs.last_query_id', true), ''), '-1')::bigint $$;
 CREATE FUNCTION pg_catalog.current_user_id() RETURNS int LANGUAGE sql STABLE AS $$ SELECT oid::bigint::int FROM pg_roles WHERE rolname = current_user $$;
 
@@ -140,6 +154,7 @@ CREATE FUNCTION pg_catalog.json_serialize(super) RETURNS text LANGUAGE plpgsql I
 DECLARE
   v text := CASE WHEN left($1::text, 1) = E'\x01' THEN substr($1::text, 2) ELSE to_json($1::text)::text END;
 BEGIN
+  v := regexp_replace(v, E'("(?:[^"\\\\]|\\\\.)*")|[[:space:]]+', E'\\1', 'g'); -- no blanks outside of strings
   IF octet_length(v) > 65535 THEN
     RAISE EXCEPTION 'String value exceeds the max size of 65535 bytes' USING ERRCODE = 'XX000', DETAIL = 'code: 8001';
   END IF;
@@ -174,7 +189,8 @@ CREATE FUNCTION pg_catalog.json_extract_array_element_text(text, int) RETURNS te
 
 CREATE FUNCTION pg_catalog.rs_format_type(oid, int) RETURNS text LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN $1 = 'rs_types.varchar'::regtype THEN 'character varying' || CASE WHEN $2 > 4 THEN '(' || $2 - 4 || ')' ELSE '' END
-    WHEN $1 = 'varbyte'::regtype THEN 'binary varying' || CASE WHEN $2 > 0 THEN '(' || $2 || ')' ELSE '' END
+    WHEN $1 IN ('varbyte'::regtype, 6551) THEN 'binary varying' || CASE WHEN $2 > 0 THEN '(' || $2 || ')' ELSE '' END
+    WHEN $1 = 4000 THEN 'super'
     ELSE format_type($1, $2) END
 $$;
 CREATE FUNCTION pg_catalog.rs_terminate_backend(pid int) RETURNS boolean LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog AS $$

@@ -9,32 +9,25 @@ package store
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-//go:embed types.sql
-var typesSQL string
-
-//go:embed functions.sql
-var functionsSQL string
-
-//go:embed system.sql
-var systemSQL string
+//go:embed *.sql
+var files embed.FS
 
 // version is that of the SQL files; databases of another one are refused.
-const version = 1
+const version = 3
 
 // ErrVersion says that the database was prepared by another version.
 var ErrVersion = errors.New("the database was prepared by another version of the stand-in: drop it")
 
 // OIDs are the object ids of the stand-in's types.
-type OIDs struct{ Varchar, Super, Varbyte uint32 }
+type OIDs struct{ Varchar, Super, Varbyte, Geometry, Geography, Sketch uint32 }
 
 // Prepare creates the database of dsn if it is missing, with the C collation
 // that Redshift's byte order asks for, and fills it. It may be called again.
@@ -59,7 +52,8 @@ func Prepare(ctx context.Context, dsn string) (OIDs, error) {
 		return OIDs{}, err
 	}
 	var o OIDs
-	err = conn.QueryRow(ctx, "SELECT 'rs_types.varchar'::regtype::oid, 'super'::regtype::oid, 'varbyte'::regtype::oid").Scan(&o.Varchar, &o.Super, &o.Varbyte)
+	err = conn.QueryRow(ctx, "SELECT 'rs_types.varchar'::regtype::oid, 'super'::regtype::oid, 'varbyte'::regtype::oid, 'geometry'::regtype::oid,"+
+		" 'geography'::regtype::oid, 'hllsketch'::regtype::oid").Scan(&o.Varchar, &o.Super, &o.Varbyte, &o.Geometry, &o.Geography, &o.Sketch)
 	if err != nil {
 		return OIDs{}, fmt.Errorf("reading type ids: %w", err)
 	}
@@ -108,12 +102,25 @@ func fill(ctx context.Context, conn *pgx.Conn) error {
 		}
 		return tx.Commit(ctx)
 	}
-	all := strings.Join([]string{
-		"SET LOCAL allow_system_table_mods = on; SET LOCAL client_min_messages = error; SET LOCAL standard_conforming_strings = on;",
-		typesSQL, functionsSQL, systemSQL,
-	}, "\n")
-	if _, err := tx.Exec(ctx, all); err != nil {
-		return fmt.Errorf("preparing backend: %w", err)
+	if err := run(ctx, tx); err != nil {
+		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// run runs the files in their order.
+func run(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "SET LOCAL allow_system_table_mods = on; SET LOCAL client_min_messages = error; SET LOCAL standard_conforming_strings = on"); err != nil {
+		return fmt.Errorf("preparing backend: %w", err)
+	}
+	for _, name := range []string{"types", "functions", "super", "strings", "dates", "aggregates", "system", "views", "catalog"} {
+		text, err := files.ReadFile(name + ".sql")
+		if err != nil {
+			return fmt.Errorf("reading %s.sql: %w", name, err)
+		}
+		if _, err := tx.Exec(ctx, string(text)); err != nil {
+			return fmt.Errorf("preparing backend with %s.sql: %w", name, err)
+		}
+	}
+	return nil
 }

@@ -11,12 +11,14 @@ CREATE TABLE rs_internal.column_meta (
 CREATE TABLE rs_internal.load_errors (
   user_id int, query_id bigint, transaction_id bigint, session_id int, database_name char(64), table_id int, start_time timestamp,
   file_name char(256), line_number bigint, column_name char(127), column_type char(10), column_length char(10), position int,
-  error_code int, error_message char(512));
+  error_code int, error_message char(512), raw_line char(1024), raw_field_value char(1024));
 CREATE TABLE rs_internal.load_history (
-  user_id int, query_id bigint, transaction_id bigint, session_id int, database_name char(128), status char(50), table_name char(128),
-  start_time timestamp, end_time timestamp, duration bigint, data_source char(1024), file_format char(20), loaded_rows bigint,
-  loaded_bytes bigint, source_file_count int, error_message char(256));
-CREATE TABLE rs_internal.load_detail (user_id int, query_id bigint, file_name char(256), bytes_scanned bigint, lines_scanned bigint, record_time timestamp);
+  user_id int, query_id bigint, transaction_id bigint, session_id int, database_name text, status text, table_name text,
+  start_time timestamp, end_time timestamp, duration bigint, data_source text, file_format text, loaded_rows bigint,
+  loaded_bytes bigint, source_file_count int, source_file_bytes bigint, file_count_scanned int, file_bytes_scanned bigint,
+  error_count bigint, copy_job_id bigint);
+CREATE TABLE rs_internal.load_detail (
+  user_id int, query_id bigint, file_name char(256), bytes_scanned int, lines_scanned int, record_time timestamp, start_time timestamp);
 CREATE TABLE rs_internal.query_history (
   user_id int, query_id bigint, transaction_id bigint, session_id int, database_name text, query_type text, status char(10),
   start_time timestamp, end_time timestamp, elapsed_time bigint, queue_time bigint, execution_time bigint, error_message char(512),
@@ -33,8 +35,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
   c text; f text; col text; num int;
 BEGIN
-  INSERT INTO rs_internal.table_meta VALUES (r, diststyle, sortstyle)
-    ON CONFLICT (rel) DO UPDATE SET diststyle = excluded.diststyle, sortstyle = excluded.sortstyle;
+  -- an empty style leaves the old one
+  INSERT INTO rs_internal.table_meta AS t VALUES (r, coalesce(nullif(record_table.diststyle, ''), 'AUTO'), coalesce(nullif(record_table.sortstyle, ''), 'AUTO'))
+    ON CONFLICT (rel) DO UPDATE SET diststyle = coalesce(nullif(record_table.diststyle, ''), t.diststyle), sortstyle = coalesce(nullif(record_table.sortstyle, ''), t.sortstyle);
   FOREACH c IN ARRAY cols LOOP
     col := substr(c, 1, length(c) - strpos(reverse(c), '='));
     SELECT attnum INTO num FROM pg_attribute WHERE attrelid = r AND attname = col AND NOT attisdropped;
@@ -49,6 +52,9 @@ BEGIN
     END LOOP;
   END LOOP;
 END $$;
+CREATE FUNCTION rs_internal.clear_keys(r oid, dist boolean, sorted boolean) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+  UPDATE rs_internal.column_meta m SET distkey = m.distkey AND NOT dist, sortkey = CASE WHEN sorted THEN 0 ELSE m.sortkey END WHERE m.rel = r
+$$;
 CREATE FUNCTION rs_internal.record_like(child oid, parent oid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
@@ -58,6 +64,10 @@ BEGIN
     JOIN pg_attribute pa ON pa.attrelid = parent AND pa.attnum = m.attnum
     JOIN pg_attribute ca ON ca.attrelid = child AND ca.attname = pa.attname WHERE m.rel = parent ON CONFLICT DO NOTHING;
 END $$;
+CREATE FUNCTION rs_internal.set_late_view(s text, v text, def text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+  DELETE FROM rs_internal.late_views WHERE schema_name = s AND view_name = v;
+  INSERT INTO rs_internal.late_views SELECT s, v, session_user, def WHERE def IS NOT NULL;
+$$;
 CREATE FUNCTION rs_internal.column_flags(r oid, col text) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
   SELECT concat_ws(',', CASE WHEN distkey THEN 'd' END, CASE WHEN sortkey > 0 THEN 's' END, CASE WHEN pk OR uniq OR fk THEN 'k' END, 'e:' || encoding)
   FROM rs_internal.column_meta m JOIN pg_attribute a ON a.attrelid = m.rel AND a.attnum = m.attnum WHERE m.rel = r AND a.attname = col
@@ -79,11 +89,11 @@ CREATE VIEW rs_internal.columns AS
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'm', 'p')
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal', 'pg_toast') AND n.nspname NOT LIKE 'pg_toast%'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal', 'rs_catalog', 'pg_toast') AND n.nspname NOT LIKE 'pg_toast%'
     AND (n.nspname NOT LIKE 'pg_temp%' OR n.oid = pg_my_temp_schema())
     AND (pg_has_role(c.relowner, 'USAGE') OR has_column_privilege(c.oid, a.attnum, 'SELECT, INSERT, UPDATE, REFERENCES'));
 
-CREATE VIEW pg_catalog.rs_is_columns AS
+CREATE VIEW rs_internal.is_columns AS
   SELECT current_database()::text AS table_catalog, table_schema, table_name, column_name, attnum AS ordinal_position,
     column_default, CASE WHEN attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable, base_type AS data_type,
     char_len AS character_maximum_length, NULL::int AS character_octet_length, num_prec AS numeric_precision,
@@ -96,7 +106,7 @@ CREATE VIEW pg_catalog.svv_columns AS
   SELECT table_catalog, table_schema, table_name, column_name, ordinal_position, column_default, is_nullable, data_type,
     character_maximum_length, numeric_precision, numeric_precision_radix, numeric_scale, datetime_precision, NULL::text AS interval_type,
     NULL::text AS interval_precision, character_set_name, collation_name, domain_name, NULL::text AS remarks
-  FROM pg_catalog.rs_is_columns;
+  FROM rs_internal.is_columns;
 CREATE VIEW pg_catalog.svv_redshift_columns AS
   SELECT current_database()::text AS database_name, table_schema AS schema_name, table_name, column_name, c.attnum AS ordinal_position,
     full_type AS data_type, column_default, CASE WHEN attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable,
@@ -108,11 +118,12 @@ CREATE VIEW pg_catalog.svv_all_columns AS
     column_default, CASE WHEN attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable, base_type AS data_type, char_len AS character_maximum_length,
     num_prec AS numeric_precision, num_scale AS numeric_scale, NULL::text AS remarks
   FROM rs_internal.columns WHERE table_schema NOT LIKE 'pg_temp%';
-CREATE VIEW pg_catalog.svv_tables AS
+CREATE VIEW rs_internal.tables AS
   SELECT current_database()::text AS table_catalog, n.nspname::text AS table_schema, rs_internal.long_name(c.relname) AS table_name,
     CASE c.relkind WHEN 'r' THEN 'BASE TABLE' ELSE 'VIEW' END AS table_type, obj_description(c.oid, 'pg_class') AS remarks
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal') AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%';
+  WHERE c.relkind IN ('r', 'v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal', 'rs_catalog') AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%';
+CREATE VIEW pg_catalog.svv_tables AS SELECT * FROM rs_internal.tables;
 CREATE VIEW pg_catalog.svv_redshift_tables AS
   SELECT table_catalog AS database_name, table_schema AS schema_name, table_name, CASE table_type WHEN 'BASE TABLE' THEN 'TABLE' ELSE table_type END AS table_type,
     NULL::text AS table_acl, remarks FROM pg_catalog.svv_tables;
@@ -120,7 +131,7 @@ CREATE VIEW pg_catalog.svv_all_tables AS SELECT * FROM pg_catalog.svv_redshift_t
 CREATE VIEW pg_catalog.svv_redshift_schemas AS
   SELECT current_database()::text AS database_name, nspname::text AS schema_name, nspowner::bigint::int AS schema_owner, 'local'::text AS schema_type,
     NULL::text AS schema_acl, NULL::text AS schema_option
-  FROM pg_namespace WHERE nspname NOT LIKE 'pg_toast%' AND nspname NOT LIKE 'pg_temp%' AND nspname NOT IN ('rs_types', 'rs_internal');
+  FROM pg_namespace WHERE nspname NOT LIKE 'pg_toast%' AND nspname NOT LIKE 'pg_temp%' AND nspname NOT IN ('rs_types', 'rs_internal', 'rs_catalog');
 CREATE VIEW pg_catalog.svv_all_schemas AS SELECT * FROM pg_catalog.svv_redshift_schemas;
 CREATE VIEW pg_catalog.pg_table_def AS
   SELECT c.table_schema AS schemaname, c.table_name AS tablename, c.column_name AS "column", c.full_type AS type,
@@ -141,7 +152,7 @@ CREATE VIEW rs_internal.table_info AS
     CASE WHEN c.reltuples < 0 THEN 99.0 ELSE 0.0 END::numeric(5,2) AS stats_off,
     greatest(c.reltuples, 0)::numeric(38,0) AS tbl_rows, 1.0::numeric(19,2) AS skew_rows, 0::numeric AS estimated_visible_rows
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN rs_internal.table_meta t ON t.rel = c.oid
-  WHERE c.relkind = 'r' AND pg_relation_size(c.oid) > 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal') AND n.nspname NOT LIKE 'pg_t%';
+  WHERE c.relkind = 'r' AND pg_relation_size(c.oid) > 0 AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'rs_types', 'rs_internal', 'rs_catalog') AND n.nspname NOT LIKE 'pg_t%';
 CREATE VIEW pg_catalog.svv_table_info AS SELECT * FROM rs_internal.table_info;
 
 CREATE FUNCTION rs_internal.is_admin() RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -150,15 +161,26 @@ $$;
 CREATE FUNCTION rs_internal.user_id() RETURNS int LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
   SELECT oid::bigint::int FROM pg_roles WHERE rolname = session_user
 $$;
-CREATE VIEW pg_catalog.sys_load_error_detail AS SELECT * FROM rs_internal.load_errors WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
+CREATE VIEW pg_catalog.sys_load_error_detail AS
+  SELECT user_id, query_id, transaction_id, session_id, database_name, table_id, start_time, file_name, line_number, column_name, column_type,
+    column_length, position, error_code, error_message
+  FROM rs_internal.load_errors WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
 CREATE VIEW pg_catalog.stl_load_errors AS
-  SELECT user_id AS userid, 0 AS slice, table_id AS tbl, start_time AS starttime, session_id AS session, query_id AS query, file_name AS filename,
-    line_number, column_name AS colname, column_type AS type, column_length AS col_length, position, ''::char(1024) AS raw_line,
-    ''::char(1024) AS raw_field_value, error_code AS err_code, error_message::char(100) AS err_reason FROM pg_catalog.sys_load_error_detail;
+  SELECT user_id AS userid, 0 AS slice, table_id AS tbl, start_time AS starttime, session_id AS session, query_id::int AS query, file_name AS filename,
+    line_number, column_name AS colname, column_type AS type, column_length AS col_length, position, raw_line, raw_field_value,
+    error_code AS err_code, error_message::char(100) AS err_reason, 0 AS is_partial, 0::bigint AS start_offset, 0::bigint AS copy_job_id
+  FROM rs_internal.load_errors WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
 CREATE VIEW pg_catalog.sys_load_history AS SELECT * FROM rs_internal.load_history WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
-CREATE VIEW pg_catalog.sys_load_detail AS SELECT * FROM rs_internal.load_detail WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
+CREATE VIEW pg_catalog.sys_load_detail AS
+  SELECT user_id, query_id, file_name, bytes_scanned, lines_scanned, record_time, 1 AS splits_scanned, start_time, record_time AS end_time
+  FROM rs_internal.load_detail WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
 CREATE VIEW pg_catalog.stl_load_commits AS
-  SELECT user_id AS userid, query_id AS query, 0 AS slice, ''::char(1) AS name, file_name AS filename, lines_scanned, record_time AS curtime FROM pg_catalog.sys_load_detail;
+  SELECT d.user_id AS userid, d.query_id::int AS query, 0 AS slice, ''::char(256) AS name, d.file_name AS filename, 0 AS byte_offset, d.lines_scanned,
+    0 AS errors, d.record_time AS curtime, 1 AS status,
+    CASE h.file_format WHEN 'json' THEN 'JSON' WHEN 'avro' THEN 'Avro' ELSE 'Text' END::char(16) AS file_format,
+    0 AS is_partial, 0::bigint AS start_offset, 0::bigint AS copy_job_id
+  FROM rs_internal.load_detail d LEFT JOIN rs_internal.load_history h ON h.query_id = d.query_id
+  WHERE rs_internal.is_admin() OR d.user_id = rs_internal.user_id();
 CREATE VIEW pg_catalog.sys_query_history AS SELECT * FROM rs_internal.query_history WHERE rs_internal.is_admin() OR user_id = rs_internal.user_id();
 
 CREATE FUNCTION rs_internal.transactions() RETURNS TABLE (
@@ -185,10 +207,10 @@ DO $$
 DECLARE
   v text;
 BEGIN
-  FOREACH v IN ARRAY ARRAY['rs_is_columns', 'svv_columns', 'svv_redshift_columns', 'svv_all_columns', 'svv_tables', 'svv_redshift_tables',
+  FOREACH v IN ARRAY ARRAY['svv_columns', 'svv_redshift_columns', 'svv_all_columns', 'svv_tables', 'svv_redshift_tables',
       'svv_all_tables', 'svv_redshift_schemas', 'svv_all_schemas', 'pg_table_def', 'sys_load_error_detail', 'stl_load_errors', 'sys_load_history',
       'sys_load_detail', 'stl_load_commits', 'sys_query_history', 'svv_transactions', 'stv_sessions', 'stv_slices'] LOOP
     EXECUTE format('GRANT SELECT ON pg_catalog.%I TO PUBLIC', v);
   END LOOP;
 END $$;
-INSERT INTO rs_internal.bootstrap VALUES (1);
+INSERT INTO rs_internal.bootstrap VALUES (3);

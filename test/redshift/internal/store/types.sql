@@ -98,9 +98,23 @@ CREATE OPERATOR CLASS rs_types.varchar_btree DEFAULT FOR TYPE rs_types.varchar U
 CREATE OPERATOR CLASS rs_types.varchar_hash DEFAULT FOR TYPE rs_types.varchar USING hash AS
   OPERATOR 1 =, FUNCTION 1 rs_types.varchar_hash(rs_types.varchar), FUNCTION 2 rs_types.varchar_hashx(rs_types.varchar, bigint);
 
-CREATE FUNCTION rs_types.varchar_cat(rs_types.varchar, rs_types.varchar) RETURNS rs_types.varchar LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'textcat';
-CREATE FUNCTION rs_types.varchar_cat(rs_types.varchar, text) RETURNS rs_types.varchar LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'textcat';
-CREATE FUNCTION rs_types.varchar_cat(text, rs_types.varchar) RETURNS rs_types.varchar LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'textcat';
+-- A text in an expression holds 65,535 bytes.
+CREATE FUNCTION rs_types.too_big(n int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RAISE EXCEPTION 'String value exceeds the max size of 65535 bytes' USING ERRCODE = 'XX000', DETAIL = 'code: 8001';
+END $$;
+CREATE FUNCTION rs_types.fits(v text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(v) > 65535 THEN rs_types.too_big(octet_length(v)) ELSE v END
+$$;
+CREATE FUNCTION rs_types.varchar_cat(l rs_types.varchar, r rs_types.varchar) RETURNS rs_types.varchar LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(l::text) + octet_length(r::text) > 65535 THEN rs_types.too_big(octet_length(l::text)) ELSE l::text || r::text END::rs_types.varchar
+$$;
+CREATE FUNCTION rs_types.varchar_cat(l rs_types.varchar, r text) RETURNS rs_types.varchar LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(l::text) + octet_length(r) > 65535 THEN rs_types.too_big(octet_length(l::text)) ELSE l::text || r END::rs_types.varchar
+$$;
+CREATE FUNCTION rs_types.varchar_cat(l text, r rs_types.varchar) RETURNS rs_types.varchar LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+  SELECT CASE WHEN octet_length(l) + octet_length(r::text) > 65535 THEN rs_types.too_big(octet_length(l)) ELSE l || r::text END::rs_types.varchar
+$$;
 CREATE OPERATOR pg_catalog.|| (FUNCTION = rs_types.varchar_cat, LEFTARG = rs_types.varchar, RIGHTARG = rs_types.varchar);
 CREATE OPERATOR pg_catalog.|| (FUNCTION = rs_types.varchar_cat, LEFTARG = rs_types.varchar, RIGHTARG = text);
 CREATE OPERATOR pg_catalog.|| (FUNCTION = rs_types.varchar_cat, LEFTARG = text, RIGHTARG = rs_types.varchar);
@@ -109,6 +123,21 @@ CREATE FUNCTION rs_types.varchar_larger(rs_types.varchar, rs_types.varchar) RETU
 CREATE FUNCTION rs_types.varchar_smaller(rs_types.varchar, rs_types.varchar) RETURNS rs_types.varchar LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'bpchar_smaller';
 CREATE AGGREGATE pg_catalog.max(rs_types.varchar) (SFUNC = rs_types.varchar_larger, STYPE = rs_types.varchar, SORTOP = >);
 CREATE AGGREGATE pg_catalog.min(rs_types.varchar) (SFUNC = rs_types.varchar_smaller, STYPE = rs_types.varchar, SORTOP = <);
+
+-- Columns and databases may compare text without regard to case. PostgreSQL
+-- has no LIKE for such a collation.
+CREATE COLLATION pg_catalog.case_insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+DO $$
+DECLARE
+  op record;
+BEGIN
+  FOR op IN SELECT * FROM (VALUES ('~~', 'like', 'LIKE', 'ILIKE'), ('!~~', 'nlike', 'NOT LIKE', 'NOT ILIKE'), ('~~*', 'ilike', 'ILIKE', 'ILIKE'),
+      ('!~~*', 'nilike', 'NOT ILIKE', 'NOT ILIKE'), ('~', 'match', '~', '~*'), ('!~', 'nmatch', '!~', '!~*')) AS x(sym, nm, cs, ci) LOOP
+    EXECUTE format('CREATE FUNCTION rs_types.varchar_%s(rs_types.varchar, rs_types.varchar) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS %L', op.nm,
+      format('SELECT CASE WHEN (pg_collation_for($1) COLLATE "C") LIKE ''%%case_insensitive%%'' THEN ($1::text COLLATE "C") %s ($2::text COLLATE "C") ELSE ($1::text COLLATE "C") %s ($2::text COLLATE "C") END', op.ci, op.cs));
+    EXECUTE format('CREATE OPERATOR pg_catalog.%s (FUNCTION = rs_types.varchar_%s, LEFTARG = rs_types.varchar, RIGHTARG = rs_types.varchar)', op.sym, op.nm);
+  END LOOP;
+END $$;
 
 -- SUPER. A value that begins with byte 1 is JSON text after it; any other is
 -- the value of a JSON string, which is what a plain literal becomes.
@@ -124,8 +153,9 @@ CREATE CAST (super AS text) WITHOUT FUNCTION;
 CREATE CAST (text AS super) WITHOUT FUNCTION AS ASSIGNMENT;
 CREATE CAST (rs_types.varchar AS super) WITHOUT FUNCTION AS ASSIGNMENT;
 
+-- jsonb cannot hold NUL, which SUPER can.
 CREATE FUNCTION rs_types.super_json(v super) RETURNS jsonb LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-  SELECT CASE WHEN left(v::text, 1) = E'\x01' THEN substr(v::text, 2)::jsonb ELSE to_jsonb(v::text) END
+  SELECT CASE WHEN left(v::text, 1) = E'\x01' THEN replace(substr(v::text, 2), chr(92) || 'u0000', chr(92) || 'ufffd')::jsonb ELSE to_jsonb(v::text) END
 $$;
 -- The text of a scalar; NULL for anything else.
 CREATE FUNCTION rs_types.super_scalar(v super) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
@@ -147,24 +177,21 @@ CREATE CAST (bigint AS super) WITH FUNCTION rs_types.big_super(bigint) AS ASSIGN
 CREATE CAST (float8 AS super) WITH FUNCTION rs_types.dbl_super(float8) AS ASSIGNMENT;
 CREATE CAST (boolean AS super) WITH FUNCTION rs_types.bool_super(boolean) AS ASSIGNMENT;
 CREATE FUNCTION rs_types.super_varchar(v super) RETURNS rs_types.varchar LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::rs_types.varchar $$;
-CREATE FUNCTION rs_types.super_int(v super) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::numeric::int $$;
-CREATE FUNCTION rs_types.super_big(v super) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::numeric::bigint $$;
-CREATE FUNCTION rs_types.super_num(v super) RETURNS numeric LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::numeric $$;
-CREATE FUNCTION rs_types.super_dbl(v super) RETURNS float8 LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::float8 $$;
-CREATE FUNCTION rs_types.super_bool(v super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_scalar(v)::boolean $$;
 CREATE CAST (super AS rs_types.varchar) WITH FUNCTION rs_types.super_varchar(super) AS ASSIGNMENT;
-CREATE CAST (super AS int) WITH FUNCTION rs_types.super_int(super);
-CREATE CAST (super AS bigint) WITH FUNCTION rs_types.super_big(super);
-CREATE CAST (super AS numeric) WITH FUNCTION rs_types.super_num(super);
-CREATE CAST (super AS float8) WITH FUNCTION rs_types.super_dbl(super);
-CREATE CAST (super AS boolean) WITH FUNCTION rs_types.super_bool(super);
 
 CREATE FUNCTION rs_types.super_eq(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_json($1) = rs_types.super_json($2) $$;
-CREATE FUNCTION rs_types.super_lt(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_json($1) < rs_types.super_json($2) $$;
-CREATE FUNCTION rs_types.super_le(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_json($1) <= rs_types.super_json($2) $$;
-CREATE FUNCTION rs_types.super_gt(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_json($1) > rs_types.super_json($2) $$;
-CREATE FUNCTION rs_types.super_ge(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_json($1) >= rs_types.super_json($2) $$;
-CREATE FUNCTION rs_types.super_cmp(super, super) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT jsonb_cmp(rs_types.super_json($1), rs_types.super_json($2)) $$;
+CREATE FUNCTION rs_types.super_rank(v jsonb) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$
+  SELECT array_position(ARRAY['null', 'boolean', 'number', 'string', 'array', 'object'], jsonb_typeof(v))
+$$;
+CREATE FUNCTION rs_types.super_cmp(super, super) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$
+  SELECT CASE WHEN rs_types.super_rank(rs_types.super_json($1)) <> rs_types.super_rank(rs_types.super_json($2))
+    THEN sign(rs_types.super_rank(rs_types.super_json($1)) - rs_types.super_rank(rs_types.super_json($2)))::int
+    ELSE jsonb_cmp(rs_types.super_json($1), rs_types.super_json($2)) END
+$$;
+CREATE FUNCTION rs_types.super_lt(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_cmp($1, $2) < 0 $$;
+CREATE FUNCTION rs_types.super_le(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_cmp($1, $2) <= 0 $$;
+CREATE FUNCTION rs_types.super_gt(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_cmp($1, $2) > 0 $$;
+CREATE FUNCTION rs_types.super_ge(super, super) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.super_cmp($1, $2) >= 0 $$;
 CREATE OPERATOR pg_catalog.= (FUNCTION = rs_types.super_eq, LEFTARG = super, RIGHTARG = super, COMMUTATOR = OPERATOR(pg_catalog.=), RESTRICT = eqsel, JOIN = eqjoinsel, MERGES);
 CREATE OPERATOR pg_catalog.< (FUNCTION = rs_types.super_lt, LEFTARG = super, RIGHTARG = super);
 CREATE OPERATOR pg_catalog.<= (FUNCTION = rs_types.super_le, LEFTARG = super, RIGHTARG = super);
@@ -215,3 +242,19 @@ CREATE OPERATOR CLASS rs_types.varbyte_btree DEFAULT FOR TYPE varbyte USING btre
   OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 rs_types.varbyte_cmp(varbyte, varbyte);
 CREATE OPERATOR CLASS rs_types.varbyte_hash DEFAULT FOR TYPE varbyte USING hash AS
   OPERATOR 1 =, FUNCTION 1 rs_types.varbyte_hash(varbyte);
+
+CREATE FUNCTION rs_types.varbyte_cat(varbyte, varbyte) RETURNS varbyte LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT ($1::bytea || $2::bytea)::varbyte $$;
+CREATE OPERATOR pg_catalog.|| (FUNCTION = rs_types.varbyte_cat, LEFTARG = varbyte, RIGHTARG = varbyte);
+
+-- Types that are stored and shown as text, and have no functions here.
+DO $$
+DECLARE
+  t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['geometry', 'geography', 'hllsketch'] LOOP
+    EXECUTE format('CREATE TYPE pg_catalog.%s', t);
+    EXECUTE format('CREATE FUNCTION rs_types.%1$s_in(cstring) RETURNS %1$s LANGUAGE internal IMMUTABLE STRICT AS ''textin''', t);
+    EXECUTE format('CREATE FUNCTION rs_types.%1$s_out(%1$s) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS ''textout''', t);
+    EXECUTE format('CREATE TYPE pg_catalog.%1$s (INPUT = rs_types.%1$s_in, OUTPUT = rs_types.%1$s_out, INTERNALLENGTH = variable, STORAGE = extended, CATEGORY = ''U'')', t);
+  END LOOP;
+END $$;
