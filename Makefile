@@ -107,6 +107,15 @@ chaos: runtime ## Kill it at every seam, and take away each neighbour, with CHAN
 	WALSHIFT_CHANGES=$(CHANGES) go test -count=1 -timeout 1h -v \
 		-run '^Test(Seams|TargetFaults|CaptureWithoutWarehouse|ApplyParksOnPermanentError|S8FeedbackGoesOn|SourceRestart|S20FalseDrained|Shutdown)$$' ./test/e2e
 
+SECONDS ?= 1800
+.PHONY: soak
+soak: runtime ## Random workloads compared commit by commit for SECONDS (1800)
+	WALSHIFT_SOAK_SECONDS=$(SECONDS) go test -count=1 -timeout 24h -v -run '^TestRandomWorkload$$' ./test/e2e
+
+.PHONY: mutants
+mutants: runtime ## Put small faults into the program; a test must fail for each
+	go run ./test/mutants
+
 .PHONY: clean
 clean: ## Remove what was built in this folder
 	rm -rf bin

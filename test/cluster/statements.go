@@ -55,6 +55,9 @@ func (p *Postgres) collect() (err error) {
 		return nil
 	}
 	log, err := os.Open(p.logFile())
+	if errors.Is(err, os.ErrNotExist) { // stopped, and collected, before
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("collecting statements: %w", err)
 	}

@@ -129,6 +129,7 @@ func (im *image) testCompose(t *testing.T) {
 		t.Fatalf("the daemon's files: %+v", w.Configs)
 	}
 	text := strings.ReplaceAll(c.Configs[w.Configs[0].Source].Content, "$$", "$")
+	text += "apply: {window: \"01:00-05:00 Europe/Berlin\"}\n" // time zones are in the binary: the image has none
 	if err := os.WriteFile(filepath.Join(im.root, config), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

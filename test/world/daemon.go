@@ -94,6 +94,16 @@ func (d *Daemon) Wait(ctx context.Context) error {
 // Done is closed when the process has ended.
 func (d *Daemon) Done() <-chan struct{} { return d.done }
 
+// Running reports whether the process has not ended.
+func (d *Daemon) Running() bool {
+	select {
+	case <-d.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Killed reports, after the end, whether SIGKILL ended the process.
 func (d *Daemon) Killed() bool {
 	s, ok := d.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -139,7 +149,7 @@ func (d *Daemon) Get(ctx context.Context, path string) (int, []byte, error) {
 	defer func() { _ = resp.Body.Close() }()
 	var b bytes.Buffer
 	_, err = io.Copy(&b, resp.Body)
-	return resp.StatusCode, b.Bytes(), err
+	return resp.StatusCode, b.Bytes(), errors.Join(err, leaks(path, b.String()))
 }
 
 // Status reads /status.

@@ -190,6 +190,9 @@ func (w *World) RestartTarget(ctx context.Context) error {
 // Stop ends everything and removes its files.
 func (w *World) Stop() error {
 	var errs []error
+	if w.Dir != "" {
+		errs = append(errs, w.leaked())
+	}
 	w.KillDaemon()
 	if w.Target != nil {
 		errs = append(errs, w.Target.Close())
@@ -300,6 +303,7 @@ func (w *World) Command(ctx context.Context, args ...string) (string, int, error
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		err = nil
 	}
+	err = errors.Join(err, leaks("walshift "+args[0], string(out)))
 	return string(out), cmd.ProcessState.ExitCode(), err
 }
 

@@ -17,7 +17,7 @@ func TestCheckTakesWhatRedshiftTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const every = 5 // the parser is slow
+	const every = 10 // the parser is slow
 	n := 0
 	for _, c := range cases {
 		if !strings.HasPrefix(c.Group, "accepted") {

@@ -109,6 +109,8 @@ func (w *walker) baseParts(parts []lex.Token) int {
 		return 2
 	case len(parts) > 2 && w.scope.tables[first+"."+w.foldQuiet(parts[1])]:
 		return 3
+	case len(parts) > 2 && w.scope.alias[w.foldQuiet(parts[1])] && !w.scope.values[w.foldQuiet(parts[1])]:
+		return 3 // schema.table.column of a table named without its schema
 	case len(parts) > 3 && first == w.opt.Database && w.scope.tables[w.foldQuiet(parts[1])+"."+w.foldQuiet(parts[2])]:
 		return 4
 	case len(w.scope.alias) == 0:
