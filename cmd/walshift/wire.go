@@ -66,6 +66,7 @@ func (c *fileConfig) warehouse() redshift.Config {
 	w.DSN, w.IAMRole, w.Pipeline = c.Redshift.DSN, c.Redshift.IAMRole, c.Pipeline
 	w.Strategy, w.CheckCounts = redshift.Strategy(c.Apply.Strategy), c.Apply.CheckCounts
 	w.StagingSessions, w.Schemas = c.Apply.Sessions, c.Target.Schemas
+	w.FoldBytes = int64(c.Limits.Memory) / 64 // a dozen of them may be in use
 	w.Region, w.Values = c.Log.Region, c.values()
 	w.Existing, w.Grants = redshift.Existing(c.Target.Existing), c.grants()
 	if replicator.Mode(c.Snapshot.Mode) == replicator.ModeNever {
