@@ -54,8 +54,9 @@ live-redshift: runtime ## Run the conformance cases and the main job on a real c
 	@go run ./test/live -report bin/live-redshift.md
 
 .PHONY: generate
-generate: ## Write what comes from the code: README's table of keys, the sample configuration
-	go test -count=1 ./cmd/walshift -run '^TestGenerated$$' -update
+generate: ## Write what comes from the code: README's table of keys, sample, metrics, error codes
+	go test -count=1 ./cmd/walshift -run '^(TestGenerated|TestMetricsDoc)$$' -update
+	UPDATE_GOLDEN=1 go test -count=1 ./test/codes -run '^TestPage$$'
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
