@@ -405,19 +405,3 @@ func TestConfigCheck(t *testing.T) {
 		t.Errorf("config alone: exit code %d", code)
 	}
 }
-
-func TestGrantees(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]grantee{
-		"public": {"public", ""}, "user a": {"user", "a"}, "group Business Intelligence": {"group", "Business Intelligence"}, "role r;--": {"role", "r;--"},
-	} {
-		if got, ok := parseGrantee(text); !ok || got != want {
-			t.Errorf("%q: %+v, %t", text, got, ok)
-		}
-	}
-	for _, text := range []string{"", "user", "user ", "bi", "USER a", "public x"} {
-		if got, ok := parseGrantee(text); ok {
-			t.Errorf("%q is taken for %+v", text, got)
-		}
-	}
-}

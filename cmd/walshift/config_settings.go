@@ -52,7 +52,7 @@ const (
 	windowForm     = "[days] HH:MM-HH:MM [time zone]"
 	windowPattern  = `([A-Za-z,-]+ +)?[0-9]{1,2}:[0-9]{2}-[0-9]{1,2}:[0-9]{2}( +[A-Za-z0-9_+/-]+)?`
 	listenForm     = `host:port, or "" for none`
-	granteePattern = `public|(user|group|role) .+`
+	granteePattern = `public|(user|group|role) \S.*`
 )
 
 // sections returns the groups of keys, in the order of the file.

@@ -94,22 +94,3 @@ func parseSize(s string) (byteSize, error) {
 	}
 	return byteSize(n * unit), nil
 }
-
-// grantee is who redshift.grants names.
-type grantee struct {
-	// kind is "user", "group", "role" or "public".
-	kind string
-	// name is unquoted, and empty for public.
-	name string
-}
-
-// parseGrantee reads "group bi" and the like.
-func parseGrantee(text string) (grantee, bool) {
-	if text == "public" {
-		return grantee{kind: "public"}, true
-	}
-	kind, name, _ := strings.Cut(text, " ")
-	name = strings.TrimSpace(name)
-	ok := name != "" && (kind == "user" || kind == "group" || kind == "role")
-	return grantee{kind: kind, name: name}, ok
-}

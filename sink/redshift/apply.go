@@ -129,15 +129,7 @@ func (w *Warehouse) write(ctx context.Context, p *plan, run Run, last *change.Ma
 	err := w.fenced(ctx, to, func(s *session) error {
 		before := s.statements
 		defer func() { statements = s.statements - before + fenceStatements }()
-		for _, t := range p.tables {
-			for i := range t.steps {
-				if err := w.step(ctx, s, &t.steps[i]); err != nil {
-					return atBatch(err, t.steps[i].seq)
-				}
-				reachStep(t.steps[i].kind)
-			}
-		}
-		if err := w.copyIncidents(ctx, s, p.incidents); err != nil {
+		if err := w.carryOut(ctx, s, p); err != nil {
 			return err
 		}
 		run := s.exec(ctx)
@@ -158,6 +150,19 @@ func (w *Warehouse) write(ctx context.Context, p *plan, run Run, last *change.Ma
 		w.advance(to.lsn)
 	}
 	return statements, err
+}
+
+// carryOut does what the plan says to the tables, and records the incidents.
+func (w *Warehouse) carryOut(ctx context.Context, s *session, p *plan) error {
+	for _, t := range p.tables {
+		for i := range t.steps {
+			if err := w.step(ctx, s, &t.steps[i]); err != nil {
+				return atBatch(err, t.steps[i].seq)
+			}
+			reachStep(t.steps[i].kind)
+		}
+	}
+	return w.copyIncidents(ctx, s, p.incidents)
 }
 
 // fenceStatements are BEGIN, LOCK, UPDATE and COMMIT.

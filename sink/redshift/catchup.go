@@ -70,14 +70,7 @@ func (w *Warehouse) replay(ctx context.Context, batches []*change.Manifest, to s
 		return 0, err
 	}
 	err = w.fenced(ctx, w.fence, func(s *session) error {
-		for _, t := range p.tables {
-			for i := range t.steps {
-				if err := w.step(ctx, s, &t.steps[i]); err != nil {
-					return atBatch(err, t.steps[i].seq)
-				}
-			}
-		}
-		if err := w.copyIncidents(ctx, s, p.incidents); err != nil {
+		if err := w.carryOut(ctx, s, p); err != nil {
 			return err
 		}
 		if len(p.staged) > 0 {

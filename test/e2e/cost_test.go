@@ -43,17 +43,7 @@ func TestCostManyTables(t *testing.T) {
 		}
 		tx.WriteString("COMMIT;\n")
 		before := w.Target.Stats()
-		exec(t, w, tx.String())
-		began := time.Now()
-		end := lsnOf(t, superuser(t, w, "SELECT pg_current_wal_flush_lsn()"))
-		err := d.Until(within(t, 10*time.Minute), "the changes are applied", func(s world.Status) bool {
-			applied, err := pglogrepl.ParseLSN(s.Applied)
-			return err == nil && applied >= end
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		took := time.Since(began)
+		took := visibleAfter(t, w, d, tx.String())
 		after := w.Target.Stats()
 		copies, commits := after.Copies-before.Copies, after.Commits-before.Commits
 		writes := 2 * int64(touched)
@@ -80,6 +70,23 @@ func TestCostManyTables(t *testing.T) {
 	compare(t, w, check)
 }
 
+// visibleAfter runs a transaction and returns how long after its commit it is
+// applied.
+func visibleAfter(t *testing.T, w *world.World, d *world.Daemon, tx string) time.Duration {
+	t.Helper()
+	exec(t, w, tx)
+	began := time.Now()
+	end := lsnOf(t, superuser(t, w, "SELECT pg_current_wal_flush_lsn()"))
+	err := d.Until(within(t, 10*time.Minute), "the changes are applied", func(s world.Status) bool {
+		applied, err := pglogrepl.ParseLSN(s.Applied)
+		return err == nil && applied >= end
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
 // TestCostMillion: a million changes of one table are visible within thirty
 // seconds of their last commit under a cluster's costs. WALSHIFT_MILLION sets
 // how many changes.
@@ -95,18 +102,8 @@ func TestCostMillion(t *testing.T) {
 	}
 	w.Target.SetProfile(redshift.ProfileRA3())
 	before := w.Target.Stats()
-	exec(t, w, fmt.Sprintf("BEGIN; UPDATE rows SET n = n + 1; INSERT INTO rows SELECT i, 0, md5(i::text) FROM generate_series(%d, %d) i; COMMIT",
-		changes/2+1, changes))
-	began := time.Now()
-	end := lsnOf(t, superuser(t, w, "SELECT pg_current_wal_flush_lsn()"))
-	err := d.Until(within(t, 10*time.Minute), "the changes are applied", func(s world.Status) bool {
-		applied, err := pglogrepl.ParseLSN(s.Applied)
-		return err == nil && applied >= end
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	took := time.Since(began)
+	took := visibleAfter(t, w, d, fmt.Sprintf("BEGIN; UPDATE rows SET n = n + 1; INSERT INTO rows "+
+		"SELECT i, 0, md5(i::text) FROM generate_series(%d, %d) i; COMMIT", changes/2+1, changes))
 	after := w.Target.Stats()
 	t.Logf("%d changes of one table: %d statements, %d COPY, %d commits; visible after %s",
 		changes, after.Statements-before.Statements, after.Copies-before.Copies, after.Commits-before.Commits, took.Round(100*time.Millisecond))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ type randomTable struct {
 	name    string
 	keys    int
 	columns []randomColumn
-	// quoted is how many rows it should have about.
+	// size is how many rows it should have about.
 	size int
 }
 
@@ -365,13 +366,7 @@ func (o *chronicle) note(ctx context.Context, from, to pglogrepl.LSN, touched ma
 func (o *chronicle) at(lsn pglogrepl.LSN) (i int, vague bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	i, found := slices.BinarySearchFunc(o.commits, lsn, func(c commit, lsn pglogrepl.LSN) int {
-		if c.to <= lsn {
-			return -1
-		}
-		return 1
-	})
-	_ = found
+	i = sort.Search(len(o.commits), func(n int) bool { return o.commits[n].to > lsn })
 	vague = i < len(o.commits) && o.commits[i].from < lsn
 	return i - 1, vague
 }

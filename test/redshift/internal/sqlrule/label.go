@@ -15,7 +15,7 @@ func (w *walker) lateralLabels(from int) error {
 	if len(uses) == 0 || w.opt.Describe == nil {
 		return nil
 	}
-	end := w.fromEnd(from + 1)
+	end := w.clauseEnd(from+1, "where", "group", "having", "qualify")
 	sub := &walker{compiler: w.compiler, stack: []frame{{fn: -1, open: from - 1}}, scope: w.scope}
 	for i := from; i < end; i++ {
 		if i == from {
@@ -75,8 +75,9 @@ func (w *walker) labelUses(from, to int) []labelUse {
 	return uses
 }
 
-// fromEnd returns the token after the FROM clause that goes on at i.
-func (w *walker) fromEnd(i int) int {
+// clauseEnd returns the token after the clause that goes on at i: one of the
+// words, or what ends any SELECT.
+func (w *walker) clauseEnd(i int, words ...string) int {
 	depth := 0
 	for ; i < len(w.toks); i++ {
 		t := w.toks[i]
@@ -88,7 +89,7 @@ func (w *walker) fromEnd(i int) int {
 				return i
 			}
 			depth--
-		case depth == 0 && (t.Is("where") || t.Is("group") || t.Is("having") || t.Is("qualify") || t.Kind == lex.Word && endsSelect(t.Val)):
+		case depth == 0 && (slices.ContainsFunc(words, t.Is) || t.Kind == lex.Word && endsSelect(t.Val)):
 			return i
 		}
 	}

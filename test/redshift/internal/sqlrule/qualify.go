@@ -1,10 +1,6 @@
 package sqlrule
 
-import (
-	"strings"
-
-	"github.com/walshift/walshift/test/redshift/internal/lex"
-)
+import "strings"
 
 // qualify turns SELECT … QUALIFY cond into a subquery that is filtered by cond.
 func (w *walker) qualify(i int) (int, error) {
@@ -12,7 +8,7 @@ func (w *walker) qualify(i int) (int, error) {
 	if !w.tok(start).Is("select") {
 		return i, syntaxAt(w.tok(i))
 	}
-	end := w.qualifyEnd(i + 1)
+	end := w.clauseEnd(i + 1)
 	if end == i+1 {
 		return i, syntaxAt(w.tok(end))
 	}
@@ -74,25 +70,6 @@ func (w *walker) selectLabels(from, to int) map[string]string {
 		}
 	}
 	return out
-}
-
-func (w *walker) qualifyEnd(i int) int {
-	depth := 0
-	for ; i < len(w.toks); i++ {
-		t := w.toks[i]
-		switch {
-		case t.Is("("):
-			depth++
-		case t.Is(")"):
-			if depth == 0 {
-				return i
-			}
-			depth--
-		case depth == 0 && t.Kind == lex.Word && endsSelect(t.Val):
-			return i
-		}
-	}
-	return i
 }
 
 // endsSelect lists the words that follow the conditions of a SELECT.
