@@ -96,8 +96,9 @@ test-all: runtime ## Run the tests of the source side and end to end on PostgreS
 	done
 
 .PHONY: test-big
-test-big: runtime ## The tests that are too big for test: a million objects in the log
+test-big: runtime ## The tests that are too big for test: a million objects in the log, a transaction of five million rows
 	WALSHIFT_OBJECTS=1000000 go test -count=1 -timeout 2h -v -run '^TestLastAmongManyObjects$$' ./sink/stage
+	WALSHIFT_BIG_ROWS=5000000 WALSHIFT_BIG_MEMORY=256 go test -count=1 -timeout 4h -v -run '^TestS9HugeTransaction$$' ./test/e2e
 
 .PHONY: kills
 kills: runtime ## Kill the daemon at N (20) random moments under load and compare

@@ -43,6 +43,13 @@ func (r *Replicator) adopt(ctx, drain context.Context) error {
 	if err := r.checkAdopted(ctx, rels); err != nil {
 		return err
 	}
+	err = r.house.SettleNumerics(ctx, rels)
+	if err == nil {
+		err = r.house.CheckNumerics(rels)
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the targets' numbers: %w", err)
+	}
 	if _, err := r.store.Reset(ctx); err != nil {
 		return fmt.Errorf("clearing the log of an unfinished start: %w", err)
 	}

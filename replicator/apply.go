@@ -273,7 +273,7 @@ func (a *applier) apply(ctx context.Context, run []*change.Manifest) error {
 // been acknowledged. An idle daemon does not ask.
 func (a *applier) countIncidents(ctx context.Context, run []*change.Manifest) error {
 	known := a.shared.health.incidents.Load()
-	if known == 0 && !slices.ContainsFunc(run, func(m *change.Manifest) bool { return m.Incidents() > 0 }) {
+	if known == 0 && !slices.ContainsFunc(run, bringsIncidents) {
 		return nil
 	}
 	n, err := a.house.OpenIncidents(ctx)
@@ -285,6 +285,12 @@ func (a *applier) countIncidents(ctx context.Context, run []*change.Manifest) er
 	}
 	a.shared.health.setIncidents(int(n))
 	return nil
+}
+
+// bringsIncidents reports whether a batch brings incidents that will be open.
+func bringsIncidents(m *change.Manifest) bool {
+	open, _ := m.Incidents()
+	return open > 0
 }
 
 func manifestsEmpty(run []*change.Manifest) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/walshift/walshift/replicator/fold"
 	"github.com/walshift/walshift/replicator/pgoutput"
 	"github.com/walshift/walshift/replicator/source"
+	"github.com/walshift/walshift/replicator/spool"
 )
 
 // transaction is the one that is being received.
@@ -20,6 +21,7 @@ type transaction struct {
 	open   bool
 	skip   bool // at or below the resume position: the log has it
 	commit pglogrepl.LSN
+	xid    uint32
 }
 
 // openBatch is the batch that the receiver fills.
@@ -64,10 +66,15 @@ type receiver struct {
 	shared *shared
 	stream *source.Stream
 	lookup *source.Catalog
+	watch  *watcher
 	dec    *pgoutput.Decoder
 	folder *fold.Folder
 	out    chan<- work
 	reply  chan<- struct{}
+	// spool keeps transactions in progress, nil if none were asked for; kept
+	// counts the messages that went there.
+	spool *spool.Spool
+	kept  int
 
 	resume    pglogrepl.LSN
 	tx        transaction
@@ -153,10 +160,16 @@ func (r *receiver) age() time.Duration {
 }
 
 func (r *receiver) wake(ctx context.Context) error {
+	if err := r.stopAsked(); err != nil {
+		return err
+	}
 	if r.shared.recordNow.Swap(false) {
 		return r.seal(ctx, true)
 	}
 	if r.shared.sealAsked(max(r.batch.end, r.keepalive)) {
+		return r.seal(ctx, false)
+	}
+	if r.batch.txs == 0 && len(r.stops) > 0 { // nothing else would carry them
 		return r.seal(ctx, false)
 	}
 	if r.batch.txs == 0 || time.Since(r.batch.since) < r.age() {
@@ -171,12 +184,35 @@ func (r *receiver) handle(ctx context.Context, ev source.Event) error {
 	}
 	m, err := r.dec.Decode(ev.Data)
 	if err != nil {
-		return &change.Fault{
-			Scope: change.ScopeFatal, Code: change.CodeStream, Op: "decoding the stream", LSN: ev.WALStart, Err: err,
-			Remedy: "report this with the server's version; nothing after this LSN has been confirmed",
+		return undecodable(ev.WALStart, err)
+	}
+	switch m.Kind {
+	case pgoutput.StreamStart, pgoutput.StreamStop, pgoutput.StreamCommit, pgoutput.StreamAbort:
+		if r.spool == nil {
+			return r.broken(ev.WALStart, fmt.Sprintf("message %q was not asked for", byte(m.Kind)))
 		}
+		return r.block(ctx, m, ev)
+	default:
+	}
+	if r.inBlock() {
+		return r.block(ctx, m, ev)
 	}
 	r.batch.bytes += int64(len(ev.Data))
+	return r.apply(ctx, m)
+}
+
+// inBlock reports whether a block of a transaction in progress is open.
+func (r *receiver) inBlock() bool { return r.spool != nil && r.spool.InBlock() }
+
+func undecodable(at pglogrepl.LSN, err error) error {
+	return &change.Fault{
+		Scope: change.ScopeFatal, Code: change.CodeStream, Op: "decoding the stream", LSN: at, Err: err,
+		Remedy: "report this with the server's version; nothing after this LSN has been confirmed",
+	}
+}
+
+// apply takes a message of a committed transaction.
+func (r *receiver) apply(ctx context.Context, m *pgoutput.Message) error {
 	switch m.Kind {
 	case pgoutput.Insert, pgoutput.Update, pgoutput.Delete:
 		return r.row(ctx, m)
@@ -192,10 +228,7 @@ func (r *receiver) handle(ctx context.Context, ev source.Event) error {
 		return nil
 	case pgoutput.StreamStart, pgoutput.StreamStop, pgoutput.StreamCommit, pgoutput.StreamAbort:
 	}
-	return &change.Fault{
-		Scope: change.ScopeFatal, Code: change.CodeStream, Op: "reading the stream", LSN: ev.WALStart,
-		Err: fmt.Errorf("message %q was not asked for", byte(m.Kind)), Remedy: "report this",
-	}
+	return r.broken(r.tx.commit, fmt.Sprintf("message %q can't come here", byte(m.Kind)))
 }
 
 func (r *receiver) begin(m *pgoutput.Message) error {
@@ -204,7 +237,7 @@ func (r *receiver) begin(m *pgoutput.Message) error {
 	}
 	// A commit record that starts below the resume position also ends at or
 	// below it, for records don't overlap; commit checks it.
-	r.tx = transaction{open: true, commit: m.Begin.FinalLSN, skip: m.Begin.FinalLSN < r.resume}
+	r.tx = transaction{open: true, commit: m.Begin.FinalLSN, xid: m.Xid, skip: m.Begin.FinalLSN < r.resume}
 	if r.batch.txs == 0 && !r.tx.skip {
 		r.batch.since = time.Now()
 	}
@@ -223,6 +256,9 @@ func (r *receiver) commit(ctx context.Context, m *pgoutput.Message) error {
 	r.tx.open = false
 	if r.tx.skip {
 		return nil
+	}
+	if err := r.stopAsked(); err != nil {
+		return err
 	}
 	if err := r.shared.pos.Receive(end, m.Commit.Time); err != nil {
 		return r.broken(end, err.Error())
@@ -275,6 +311,13 @@ func (r *receiver) row(ctx context.Context, m *pgoutput.Message) error {
 }
 
 func (r *receiver) truncate(ctx context.Context, m *pgoutput.Message) error {
+	xid := r.tx.xid
+	if m.Xid != 0 { // of the subtransaction, where the transaction was streamed
+		xid = m.Xid
+	}
+	for _, oid := range m.Truncate.OIDs {
+		r.shared.watch.noteTruncate(oid, xid)
+	}
 	if r.tx.skip {
 		return nil
 	}
@@ -303,12 +346,29 @@ func (r *receiver) relation(ctx context.Context, m *pgoutput.Message) error {
 	if err != nil {
 		return fmt.Errorf("reading the catalog for table %s: %w", t.rel, err)
 	}
-	if diff == "" {
-		return nil
+	if diff != "" {
+		f := schemaFault(t.rel, diff)
+		f.LSN = r.tx.commit
+		return r.tableFault(t, f)
 	}
-	f := schemaFault(t.rel, diff)
-	f.LSN = r.tx.commit
+	f, err := r.watch.one(ctx, t)
+	if err != nil || f == nil {
+		return err
+	}
 	return r.tableFault(t, f)
+}
+
+// stopAsked carries out the stops that the watch has asked for, at the boundary
+// of a transaction.
+func (r *receiver) stopAsked() error {
+	for _, s := range r.shared.watch.take() {
+		if t := r.shared.tables.get(s.oid); t != nil && !t.stopped.Load() {
+			if err := r.tableFault(t, s.err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tableFault stops one table and goes on with the others; any graver fault
@@ -332,7 +392,7 @@ func (r *receiver) idle(ctx context.Context, ev source.Event) error {
 		default: // a reply is already asked for
 		}
 	}
-	if r.tx.open {
+	if r.tx.open || r.inBlock() {
 		r.shared.pos.SawServer(ev.WALEnd)
 		return nil
 	}

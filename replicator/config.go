@@ -27,6 +27,10 @@ type Config struct {
 	Batch       BatchConfig
 	Apply       ApplyConfig
 	Snapshot    SnapshotConfig
+	Spool       SpoolConfig
+	// WatchInterval is the time between looks at the catalog for what the
+	// stream does not show.
+	WatchInterval time.Duration
 	// Grace bounds an orderly shutdown.
 	Grace time.Duration
 	// MemoryLimit bounds the whole daemon's memory in bytes; the batches in
@@ -92,10 +96,11 @@ func DefaultConfig() Config {
 			Interval: 10 * time.Second, MaxAge: time.Minute, MaxBytes: 256 << 20,
 			KeepaliveEvery: 10 * time.Second,
 		},
-		Apply:       ApplyConfig{ParkedRetry: time.Minute, Retention: 24 * time.Hour},
-		Snapshot:    SnapshotConfig{Parallelism: 2, PartBytes: 128 << 20},
-		Grace:       25 * time.Second,
-		MemoryLimit: 512 << 20,
+		Apply:         ApplyConfig{ParkedRetry: time.Minute, Retention: 24 * time.Hour},
+		Snapshot:      SnapshotConfig{Parallelism: 2, PartBytes: 128 << 20},
+		Grace:         25 * time.Second,
+		WatchInterval: time.Minute,
+		MemoryLimit:   512 << 20,
 	}
 }
 
@@ -103,11 +108,21 @@ func DefaultConfig() Config {
 // encoder, upload) leave no room for rows.
 const minMemory = 64 << 20
 
+// minSpool is the least spool: one that small holds about the least that
+// logical_decoding_work_mem lets a server stream.
+const minSpool = 1 << 20
+
+// ProgramBytes is what Go's runtime does not count of the memory limit, once most
+// of the code has run: 26 MiB of pages of the program's file were measured, and
+// 6 MiB of data, threads and what the runtime's limit, a soft one, lets through.
+const ProgramBytes = 32 << 20
+
 // Complete derives what follows from other settings. Up to three sets of
 // segments live at once (being folded, queued, being written), and the
-// garbage collector needs headroom: an eighth of the limit each.
+// garbage collector needs headroom: an eighth of what the program leaves of the
+// limit each.
 func (c *Config) Complete() {
-	c.Batch.SegmentBytes = c.MemoryLimit / 8
+	c.Batch.SegmentBytes = (c.MemoryLimit - ProgramBytes) / 8
 }
 
 // Validate reports every setting that is out of its range.
@@ -127,6 +142,9 @@ func (c *Config) Validate() error {
 		"batch.max_bytes: %d is not between 1MiB and 16GiB", c.Batch.MaxBytes)
 	check(c.Snapshot.Parallelism >= 1 && c.Snapshot.Parallelism <= 32,
 		"snapshot.parallelism: %d is not between 1 and 32", c.Snapshot.Parallelism)
+	check(c.WatchInterval >= 100*time.Millisecond && c.WatchInterval <= time.Hour,
+		"source.watch_interval: %s is not between 100ms and 1h", c.WatchInterval)
+	check(c.Spool.Limit == 0 || c.Spool.Limit >= minSpool, "limits.spool: %d is below %d (1MiB)", c.Spool.Limit, minSpool)
 	check(c.MemoryLimit >= minMemory, "limits.memory: %d is below %d (64MiB)", c.MemoryLimit, minMemory)
 	return errors.Join(errs...)
 }

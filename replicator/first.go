@@ -21,6 +21,7 @@ type first struct {
 	source source.Identity
 	keeper *source.Keeper
 	tables []source.Table
+	look   source.Look
 	x      pglogrepl.LSN
 }
 
@@ -35,6 +36,7 @@ func (f *first) describe() ([]change.TableCapture, []*change.Relation, map[uint3
 		estimates[rel.OID], _ = f.tables[i].Estimates()
 		captures[i] = change.TableCapture{
 			OID: rel.OID, Schema: rel.Schema, Name: rel.Name, X: change.LSN(f.x), PendingSince: 1, Relation: rel,
+			Watch: f.look.Of(rel.OID),
 		}
 	}
 	return captures, rels, estimates
@@ -43,10 +45,14 @@ func (f *first) describe() ([]change.TableCapture, []*change.Relation, map[uint3
 // fresh begins a pipeline: everything is checked before anything is changed.
 // seq is where the log ended when that was decided.
 func (r *Replicator) fresh(ctx, drain context.Context, seq uint64) error {
-	if err := r.prepare(ctx, drain); err != nil {
+	checked, err := r.prepare(ctx, drain)
+	if err != nil {
 		return err
 	}
 	if err := r.clear(ctx, seq); err != nil {
+		return err
+	}
+	if err := r.settleNumerics(ctx, drain, checked); err != nil {
 		return err
 	}
 	f, err := r.createSlot(ctx)
@@ -54,6 +60,9 @@ func (r *Replicator) fresh(ctx, drain context.Context, seq uint64) error {
 		return err
 	}
 	defer f.keeper.Close(context.WithoutCancel(ctx))
+	if err := r.carryNumerics(f, checked); err != nil {
+		return err
+	}
 	captures, rels, estimates := f.describe()
 	// Seq 1 is written before streaming: a slot without a log was never
 	// confirmed, and is dropped at the next start.
@@ -79,22 +88,23 @@ func (r *Replicator) fresh(ctx, drain context.Context, seq uint64) error {
 
 // prepare makes the publication where that is walshift's, checks source and
 // warehouse, and waits for the window of a load. What it made is gone again
-// where a check fails.
-func (r *Replicator) prepare(ctx, drain context.Context) error {
+// where a check fails. It returns the tables as they were checked.
+func (r *Replicator) prepare(ctx, drain context.Context) ([]source.Table, error) {
 	for {
+		var tables []source.Table
 		made, err := r.publish(ctx)
 		if err == nil {
-			err = r.check(ctx)
+			tables, err = r.check(ctx)
 		}
 		if err != nil {
 			if made {
 				_, derr := r.src.DropPublication(context.WithoutCancel(ctx))
 				err = errors.Join(err, derr)
 			}
-			return err
+			return nil, err
 		}
 		if waited, err := r.awaitWindow(ctx, drain); err != nil || !waited {
-			return err
+			return tables, err
 		}
 	}
 }
@@ -115,15 +125,15 @@ func (r *Replicator) publish(ctx context.Context) (bool, error) {
 }
 
 // check looks at both sides without changing anything.
-func (r *Replicator) check(ctx context.Context) error {
+func (r *Replicator) check(ctx context.Context) ([]source.Table, error) {
 	plan, err := r.src.Preflight(ctx)
 	if err != nil {
-		return unreachable(err, "check that the source is up, and host, port and sslmode in source.dsn")
+		return nil, unreachable(err, "check that the source is up, and host, port and sslmode in source.dsn")
 	}
 	for i := range plan.Warnings {
 		r.log.Warn("source_warning", zap.Stringer("warning", plan.Warnings[i]))
 	}
-	return r.checkWarehouse(ctx, plan.Relations())
+	return plan.Tables, r.checkWarehouse(ctx, plan.Relations())
 }
 
 // awaitWindow waits until a load may begin, and reports whether it had to.
@@ -276,8 +286,17 @@ func (r *Replicator) keep(ctx context.Context, session *source.SlotSession) (*fi
 		keeper.Close(context.WithoutCancel(ctx))
 		return nil, fmt.Errorf("reading the catalog under the slot's snapshot: %w", err)
 	}
+	oids := make([]uint32, len(tables))
+	for i := range tables {
+		oids[i] = tables[i].Relation.OID
+	}
+	look, err := keeper.Watch(ctx, oids, session.ConsistentPoint)
+	if err != nil {
+		keeper.Close(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("watching the catalog under the slot's snapshot: %w", err)
+	}
 	r.log.Info("slot_created", zap.Stringer("lsn", session.ConsistentPoint), zap.Int("tables", len(tables)))
-	return &first{source: session.Identity, keeper: keeper, tables: tables, x: session.ConsistentPoint}, nil
+	return &first{source: session.Identity, keeper: keeper, tables: tables, look: look, x: session.ConsistentPoint}, nil
 }
 
 // load runs the first load under the epoch that capture won. Where it can't

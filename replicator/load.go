@@ -241,6 +241,7 @@ func (l *loader) loadTable(ctx context.Context, x pglogrepl.LSN, t *tableLoad) e
 		return fmt.Errorf("loading table %s into the warehouse: %w", t.rel, err)
 	}
 	l.shared.tables.setLoaded(t.rel.OID, rows)
+	l.shared.metrics.addIncidents(change.CountIncidents(t.files))
 	l.log.Info("table_loaded", zap.Stringer("table", t.rel), zap.Int64("rows", rows),
 		zap.Stringer("lsn", x), zap.Duration("took", time.Since(started)))
 	return nil

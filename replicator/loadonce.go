@@ -47,7 +47,8 @@ func (r *Replicator) loadOnce(ctx, drain context.Context) (pglogrepl.LSN, error)
 			Remedy: "give the load a pipeline name of its own, or run `walshift teardown` first; nothing has been changed",
 		}
 	}
-	if err := r.prepare(ctx, drain); err != nil {
+	checked, err := r.prepare(ctx, drain)
+	if err != nil {
 		if f, ok := errors.AsType[*loadedError](err); ok { // its end may have been cut off
 			err = errors.Join(err, r.tidy(ctx))
 			r.log.Info("loaded_before", zap.Stringer("lsn", f.at))
@@ -57,11 +58,17 @@ func (r *Replicator) loadOnce(ctx, drain context.Context) (pglogrepl.LSN, error)
 	if _, err := r.store.Reset(ctx); err != nil {
 		return 0, fmt.Errorf("clearing the log of an unfinished load: %w", err)
 	}
+	if err := r.settleNumerics(ctx, drain, checked); err != nil {
+		return 0, err
+	}
 	f, err := r.snapshot(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer f.keeper.Close(context.WithoutCancel(ctx))
+	if err := r.carryNumerics(f, checked); err != nil {
+		return 0, err
+	}
 	return f.x, r.loadAll(ctx, f)
 }
 

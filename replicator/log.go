@@ -94,6 +94,13 @@ type Warehouse interface {
 	// Adopt makes the pipeline's own tables and takes the targets as they are
 	// at start.X; it may be repeated.
 	Adopt(ctx context.Context, start Start) error
+	// SettleNumerics settles of numerics without a precision what the
+	// configuration or a target that is kept says. The others are left to
+	// their data.
+	SettleNumerics(ctx context.Context, rels []*change.Relation) error
+	// CheckNumerics settles those that nobody has settled, and refuses a
+	// configuration that wants what is settled otherwise. It asks nobody.
+	CheckNumerics(rels []*change.Relation) error
 	// Finish ends a load that nothing follows, for the reason given.
 	Finish(ctx context.Context, reason string) error
 }

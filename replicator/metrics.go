@@ -21,6 +21,8 @@ type Metrics struct {
 	applyErrors, parks, stops                   prometheus.Counter
 	retries                                     *prometheus.CounterVec
 	loadedRows                                  prometheus.Counter
+	streamed, fallbacks                         prometheus.Counter
+	incidents                                   *prometheus.CounterVec
 	sealSeconds                                 prometheus.Histogram
 	segmentSeconds, manifestSeconds             prometheus.Histogram
 	applySeconds                                prometheus.Histogram
@@ -63,7 +65,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		parks:          counter("apply_parks_total", "Times that apply was parked by a fault that somebody has to mend."),
 		stops:          counter("table_stops_total", "Tables taken out of replication."),
 		retries:        counters("retries_total", "Tries that failed and are repeated, by part.", "part", partNames()...),
+		streamed:       counter("streamed_transactions_total", "Transactions that were received before their commit, and committed."),
+		fallbacks:      counter("streaming_fallbacks_total", "Times that the spool was full or failed, so that the source had to keep transactions in progress."),
 		loadedRows:     counter("loaded_rows_total", "Rows read from the source by first loads."),
+		incidents: counters("incidents_total",
+			"Values that a policy has changed and that are on the warehouse, by the state that their incidents began in: open, or accepted by the configuration.",
+			"state", incidentOpen, incidentAccepted),
 		sealSeconds:    seconds("batch_seal_seconds", "Age of a batch with transactions when it was sealed."),
 		segmentSeconds: seconds("segment_upload_seconds", "Time to encode and upload one segment, retries included."),
 		manifestSeconds: seconds("manifest_upload_seconds",
@@ -75,6 +82,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // DurationBuckets are the buckets of all histograms of time: 5 ms to about
 // two minutes.
 func DurationBuckets() []float64 { return prometheus.ExponentialBuckets(0.005, 2.5, 12) }
+
+// The states that an incident can begin in.
+const (
+	incidentOpen     = "open"
+	incidentAccepted = "accepted"
+)
+
+func (m *Metrics) addIncidents(open, accepted int64) {
+	m.incidents.WithLabelValues(incidentOpen).Add(float64(open))
+	m.incidents.WithLabelValues(incidentAccepted).Add(float64(accepted))
+}
 
 func kinds() []string {
 	return []string{
@@ -121,4 +139,7 @@ func (m *Metrics) applied(run []*change.Manifest, done Applied, took time.Durati
 	m.appliedRows.Add(float64(done.Rows))
 	m.commits.Add(float64(done.Commits))
 	m.applySeconds.Observe(took.Seconds())
+	for _, b := range run {
+		m.addIncidents(b.Incidents())
+	}
 }

@@ -31,6 +31,8 @@ type Replicator struct {
 	gate    gate
 	again   bell
 	started time.Time
+	// inflight is for transactions in progress.
+	inflight streaming
 	// controlling keeps requests of operators apart.
 	controlling sync.Mutex
 }
@@ -47,7 +49,8 @@ type Parts struct {
 // New returns a Replicator for a completed and valid configuration.
 func New(cfg Config, p Parts) *Replicator {
 	return &Replicator{
-		cfg: cfg, log: p.Log, metrics: p.Metrics, src: p.Source,
+		inflight: streaming{cfg: cfg.Spool, pipeline: cfg.Pipeline, log: p.Log, metrics: p.Metrics},
+		cfg:      cfg, log: p.Log, metrics: p.Metrics, src: p.Source,
 		store: p.Store, house: p.Warehouse, started: time.Now(), gate: gate{window: cfg.Apply.Window},
 	}
 }
@@ -76,6 +79,10 @@ func (r *Replicator) Run(ctx, drain context.Context) error {
 		}
 	})
 	defer stop()
+	if err := r.inflight.open(); err != nil {
+		return err
+	}
+	defer r.inflight.close()
 	for {
 		err := r.once(ctx, drain)
 		switch {
@@ -223,6 +230,15 @@ func (r *Replicator) resume(ctx, drain context.Context, last *change.Manifest) e
 	if err := r.checkSelection(last); err != nil {
 		return err
 	}
+	rels := make([]*change.Relation, 0, len(last.Tables))
+	for i := range last.Tables {
+		if t := &last.Tables[i]; t.Stopped == "" {
+			rels = append(rels, t.Relation)
+		}
+	}
+	if err := r.house.CheckNumerics(rels); err != nil {
+		return err
+	}
 	s := r.newShared(newTables(last.Tables), last.Seq, pglogrepl.LSN(last.End))
 	r.health.enter(PhaseStreaming)
 	ident := identity{pipeline: r.cfg.Pipeline, systemID: last.SystemID, timeline: last.Timeline}
@@ -251,7 +267,7 @@ func (r *Replicator) checkSelection(last *change.Manifest) error {
 
 func (r *Replicator) newShared(t *tables, seq uint64, staged pglogrepl.LSN) *shared {
 	s := &shared{
-		log: r.log, tables: t, metrics: r.metrics, health: &r.health, gate: &r.gate, again: &r.again,
+		log: r.log, tables: t, metrics: r.metrics, health: &r.health, gate: &r.gate, again: &r.again, watch: newWatch(),
 		pos: checkpoint.NewPositions(seq, staged, 0, 0),
 	}
 	r.view.set(s)
@@ -267,7 +283,7 @@ func (r *Replicator) loops(ctx, drain context.Context, s *shared, ident identity
 	// last thing that has to happen.
 	sideCtx, endSide := context.WithCancel(ctx)
 	capture := &capturer{
-		cfg: r.cfg, log: r.log, shared: s, src: r.src, store: r.store, ident: ident, epoch: epochs,
+		cfg: r.cfg, log: r.log, shared: s, src: r.src, store: r.store, ident: ident, epoch: epochs, inflight: &r.inflight,
 	}
 	g.Go(func() error {
 		defer endSide()

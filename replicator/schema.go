@@ -3,6 +3,7 @@ package replicator
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/walshift/walshift/replicator/change"
 	"github.com/walshift/walshift/replicator/pgoutput"
@@ -32,13 +33,23 @@ func differs(ctx context.Context, c *source.Catalog, known *change.Relation, bod
 	case err == nil:
 		return known.Diff(now), nil
 	case isNewer && announces(body, known):
-		return "", nil
+		return unproven(known, newer.Catalog), nil
 	case isNewer:
 		return known.Diff(newer.Catalog), nil
 	case errors.Is(err, source.ErrNotPublished):
 		return "the table is no longer in the publication, or was dropped", nil
 	}
 	return "", err
+}
+
+// unproven says that the catalog, which is newer than this place of the
+// stream, no longer shows what proves the key of a table with REPLICA IDENTITY
+// FULL. The announcement can't tell: it is the same without the index.
+func unproven(known, now *change.Relation) string {
+	if known.KeyIndex == 0 || known.KeyIndex == now.KeyIndex {
+		return ""
+	}
+	return fmt.Sprintf("the unique index with oid %d, which proved the table's key, no longer does", known.KeyIndex)
 }
 
 // announces reports whether a Relation message describes known.
@@ -49,7 +60,9 @@ func announces(body *pgoutput.RelationBody, known *change.Relation) bool {
 	}
 	for i := range body.Columns {
 		b, k := &body.Columns[i], &known.Columns[i]
-		if b.Name != k.Name || b.TypeOID != k.TypeOID || b.Key != known.IsKey(i) {
+		// Under FULL every column is announced as the key's.
+		key := known.Identity == change.IdentityFull || known.IsKey(i)
+		if b.Name != k.Name || b.TypeOID != k.TypeOID || b.Key != key {
 			return false
 		}
 	}

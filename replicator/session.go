@@ -15,6 +15,7 @@ import (
 	"github.com/walshift/walshift/replicator/fold"
 	"github.com/walshift/walshift/replicator/pgoutput"
 	"github.com/walshift/walshift/replicator/source"
+	"github.com/walshift/walshift/replicator/spool"
 )
 
 // ErrIdentityChanged reports a source that is not the one that the log was
@@ -24,12 +25,13 @@ var ErrIdentityChanged = errors.New("the source is another server")
 // capturer owns capture over all its sessions: a session is one replication
 // connection with the receiver, the stager and the feedback that belong to it.
 type capturer struct {
-	cfg    Config
-	log    *zap.Logger
-	shared *shared
-	src    *source.Server
-	store  Log
-	ident  identity
+	cfg      Config
+	log      *zap.Logger
+	shared   *shared
+	src      *source.Server
+	store    Log
+	ident    identity
+	inflight *streaming
 	// epoch receives the epoch won by the first takeover, once.
 	epoch chan<- uint64
 	sent  bool
@@ -54,6 +56,10 @@ func (c *capturer) run(ctx, drain context.Context) error {
 			return nil
 		case err != nil && !retryable(err):
 			return c.atStake(err)
+		}
+		if full, ok := errors.AsType[*spoolError](err); ok {
+			c.inflight.fallBack(full, max(full.at, c.shared.pos.Read().ServerEnd))
+			continue
 		}
 		if time.Since(started) > time.Minute {
 			b.reset()
@@ -105,9 +111,14 @@ func (c *capturer) session(ctx, drain context.Context) error {
 	if err := c.checkSlot(ctx, last); err != nil {
 		return err
 	}
-	stream, err := c.src.StartStream(ctx, pglogrepl.LSN(last.End))
+	sp := c.inflight.ready(pglogrepl.LSN(last.End))
+	stream, err := c.src.StartStream(ctx, pglogrepl.LSN(last.End), sp != nil)
 	if err != nil {
 		return err
+	}
+	c.inflight.began(sp != nil, stream.Streams)
+	if !stream.Streams {
+		sp = nil
 	}
 	defer func() { _ = stream.Close(context.WithoutCancel(ctx)) }() // bounded; the session is over either way
 	change.Reach(change.SeamStreamStarted)
@@ -122,29 +133,48 @@ func (c *capturer) session(ctx, drain context.Context) error {
 	}
 	c.shared.health.served(PartCapture)
 	c.log.Info("capture_started", zap.Uint64("epoch", at.Epoch), zap.Stringer("lsn", at.End))
-	return c.stream(ctx, drain, stream, at)
+	return c.stream(ctx, drain, session{stream: stream, at: at, spool: sp})
+}
+
+// session is what a session begins with.
+type session struct {
+	stream *source.Stream
+	at     *change.Manifest
+	spool  *spool.Spool
 }
 
 // stream runs the three goroutines of a session: receive, stage, feedback.
-func (c *capturer) stream(ctx, drain context.Context, stream *source.Stream, at *change.Manifest) error {
+func (c *capturer) stream(ctx, drain context.Context, s session) error {
+	stream, at := s.stream, s.at
 	catalog, err := c.src.OpenCatalog(ctx)
 	if err != nil {
 		return err
 	}
 	defer catalog.Close(context.WithoutCancel(ctx))
+	// Before any change is read: what was done while nobody looked.
+	watch := &watcher{shared: c.shared, src: c.src, catalog: catalog, log: c.log}
+	if err := watch.all(ctx); err != nil {
+		return err
+	}
 	works := make(chan work, 1)
 	replies := make(chan struct{}, 1)
 	folder := fold.New(fold.Config{IdleBytes: c.cfg.Batch.SegmentBytes / 2})
 	recv := &receiver{
 		cfg: c.cfg.Batch, log: c.log, shared: c.shared, stream: stream, lookup: catalog,
-		dec: pgoutput.New(protoVersion(stream.Identity)), folder: folder, out: works, reply: replies,
+		watch: watch,
+		dec:   pgoutput.New(protoVersion(stream.Identity)), folder: folder, out: works, reply: replies, spool: s.spool,
 		resume: pglogrepl.LSN(at.End), nextSeq: at.Seq + 1,
 	}
 	recv.openNext(pglogrepl.LSN(at.End))
 	stage := &stager{log: c.log, shared: c.shared, out: c.store, ident: c.ident, epoch: at.Epoch}
 	g, ctx := errgroup.WithContext(ctx)
 	done := make(chan struct{})
-	g.Go(func() error { return recv.run(ctx, drain) })
+	watching, endWatch := context.WithCancel(ctx)
+	g.Go(func() error {
+		defer endWatch()
+		return recv.run(ctx, drain)
+	})
+	g.Go(func() error { return watch.run(watching, c.cfg.WatchInterval) })
 	g.Go(func() error {
 		defer close(done)
 		return stage.run(ctx, works)

@@ -26,6 +26,7 @@ type shared struct {
 	// recordNow asks the receiver to close the open batch at the next
 	// transaction boundary, because the tables' state is to be in the log.
 	recordNow atomic.Bool
+	watch     *watch
 	// sealAt asks it to close the batch early, once it has received everything
 	// up to that LSN; sealed is where the last closed batch ends. A request at
 	// or below sealed is fulfilled.

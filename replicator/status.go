@@ -88,8 +88,10 @@ type Status struct {
 	SourceSeen *time.Time `json:"source_seen,omitempty"`
 
 	// Incidents counts open incidents.
-	Incidents int    `json:"incidents"`
-	Memory    Memory `json:"memory"`
+	Incidents int `json:"incidents"`
+	// Spool is about transactions in progress on the source.
+	Spool  SpoolStatus `json:"spool"`
+	Memory Memory      `json:"memory"`
 
 	Tables []TableStatus `json:"tables"`
 }
@@ -261,6 +263,7 @@ func (r *Replicator) Status() Status {
 		Pipeline: r.cfg.Pipeline, Phase: r.health.current(), StartedAt: r.started, Uptime: now.Sub(r.started),
 		Memory: Memory{UsedBytes: memoryUsed(), LimitBytes: r.cfg.MemoryLimit},
 	}
+	st.Spool = r.inflight.status()
 	if step := r.health.step.Load(); step != nil && st.Phase == PhaseStarting {
 		st.Step = *step
 	}

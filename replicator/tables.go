@@ -74,6 +74,22 @@ func (t *tables) captures() []change.TableCapture {
 	return out
 }
 
+// watch returns a table's last look that found nothing wrong, nil for none.
+func (t *tables) watch(e *table) *change.Watch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return e.capture.Watch
+}
+
+// setWatch remembers a look, unless another one came in between.
+func (t *tables) setWatch(e *table, was, now *change.Watch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.capture.Watch == was {
+		e.capture.Watch = now
+	}
+}
+
 // name returns a table's name for messages, "" if it is not selected.
 func (t *tables) name(oid uint32) string {
 	if e := t.byOID[oid]; e != nil {

@@ -89,6 +89,7 @@ func (c *fileConfig) check(ctx context.Context) *checkReport {
 		defer house.Close(context.WithoutCancel(ctx))
 		r.Findings.Add(checkHouse(ctx, house, store, plan)...)
 	}
+	r.Findings.Add(c.checkSpool()...)
 	r.Plan = newLoadPlan(plan, house, store, r.Findings)
 	for _, level := range []change.Level{change.LevelPass, change.LevelSkipped, change.LevelWarn, change.LevelFail} {
 		n := len(r.Findings.Of(level))

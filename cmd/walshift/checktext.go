@@ -35,9 +35,11 @@ type plannedLoad struct {
 	// State is "to load", "replicated" (the pipeline has it already) or
 	// "refused".
 	State string `json:"state"`
-	// Mode is mirror, or "inserts only" for a table without a key.
+	// Mode is mirror, "multiset" for a table with REPLICA IDENTITY FULL and no
+	// proven key, or "inserts only" for another without a key.
 	Mode string `json:"mode"`
-	// Key is the replica identity's columns.
+	// Key is the replica identity's columns; under FULL those of the index that
+	// proves a key.
 	Key []string `json:"key"`
 	// Rows and Bytes are estimates of the last ANALYZE; -1 if there was none.
 	Rows  int64 `json:"rows"`
@@ -60,7 +62,10 @@ func newLoadPlan(plan *source.Plan, house *redshift.Warehouse, store *storeState
 		if house != nil {
 			l.Target = house.TargetName(t.Relation)
 		}
-		if !t.Relation.HasKey() {
+		switch {
+		case t.Relation.Multiset:
+			l.Mode = "multiset"
+		case !t.Relation.HasKey():
 			l.Mode = "inserts only"
 		}
 		for _, c := range t.Relation.KeyColumns() {
@@ -92,6 +97,9 @@ func (p *loadPlan) plan(plan *source.Plan, house *redshift.Warehouse) {
 		}
 		if house != nil {
 			l.Target = house.TargetName(&change.Relation{Schema: c.Schema, Name: c.Name})
+		}
+		if c.Multiset() {
+			l.Mode = "multiset"
 		}
 		if _, hindered := c.Obstacle(); hindered {
 			l.State, l.Refused = stateRefused, []string{"source.unpublished"}
@@ -208,6 +216,8 @@ func heading(side string) string {
 		return "Source (PostgreSQL)"
 	case "s3":
 		return "Log (S3)"
+	case "daemon":
+		return "Daemon (this machine)"
 	}
 	return "Warehouse (Redshift)"
 }

@@ -21,11 +21,12 @@ type fileConfig struct {
 }
 
 type sourceSection struct {
-	DSN         string             `koanf:"dsn"`
-	Slot        string             `koanf:"slot"`
-	SlotTimeout time.Duration      `koanf:"slot_timeout"`
-	Publication publicationSection `koanf:"publication"`
-	Tables      tablesSection      `koanf:"tables"`
+	DSN           string             `koanf:"dsn"`
+	Slot          string             `koanf:"slot"`
+	SlotTimeout   time.Duration      `koanf:"slot_timeout"`
+	WatchInterval time.Duration      `koanf:"watch_interval"`
+	Publication   publicationSection `koanf:"publication"`
+	Tables        tablesSection      `koanf:"tables"`
 }
 
 type publicationSection struct {
@@ -110,6 +111,8 @@ type valuesSection struct {
 	Infinity         string `koanf:"infinity"`
 	OutOfRange       string `koanf:"out_of_range"`
 	EmptyBytes       string `koanf:"empty_bytes"`
+	// Accept is nil where the section doesn't say it.
+	Accept []string `koanf:"accept"`
 }
 
 // tableSection holds what differs for the tables that match.
@@ -120,7 +123,9 @@ type tableSection struct {
 }
 
 type limitsSection struct {
-	Memory byteSize `koanf:"memory"`
+	Memory   byteSize `koanf:"memory"`
+	SpoolDir string   `koanf:"spool_dir"`
+	Spool    byteSize `koanf:"spool"`
 }
 
 type httpSection struct {

@@ -88,6 +88,7 @@ source:
   dsn: host=db user=walshift
   slot: other_slot
   slot_timeout: 90s
+  watch_interval: 7s
   publication: {name: "Other Pub", mode: managed}
   tables: {include: ["a.*", "b.c"], exclude: [a.secret]}
 snapshot: {mode: never, lsn: 16/B374D848, parallelism: 4, file_bytes: 16MiB, rows_per_second: 9, window: "01:00-02:00"}
@@ -96,8 +97,8 @@ redshift: {dsn: host=dw user=loader, iam_role: "arn:aws:iam::1:role/x", session:
 target: {schemas: {public: lake, "odd.name": odd}, existing: adopt}
 batch: {interval: 1s, max_age: 2s, max_bytes: 64MiB}
 apply: {strategy: merge, check_counts: false, sessions: 7, parked_retry: 5s, window: ["sat,sun 00:00-24:00", "mon 22:00-06:00 Europe/Berlin"]}
-values: {oversize: fail, unbounded_numeric: decimal, nan: fail, infinity: fail, out_of_range: fail, empty_bytes: fail}
-limits: {memory: 1GiB}
+values: {oversize: fail, unbounded_numeric: decimal, nan: fail, infinity: fail, out_of_range: fail, empty_bytes: fail, accept: [nan]}
+limits: {memory: 1GiB, spool_dir: /spool, spool: 3GiB}
 http: {listen: "[::1]:80", web_config: w.yaml}
 logging: {level: warn, format: console}
 `)
@@ -107,7 +108,7 @@ logging: {level: warn, format: console}
 	want := fileConfig{
 		Pipeline: "shop",
 		Source: sourceSection{
-			DSN: "host=db user=walshift", Slot: "other_slot", SlotTimeout: 90 * time.Second,
+			DSN: "host=db user=walshift", Slot: "other_slot", SlotTimeout: 90 * time.Second, WatchInterval: 7 * time.Second,
 			Publication: publicationSection{Name: "Other Pub", Mode: "managed"},
 			Tables:      tablesSection{Include: []string{"a.*", "b.c"}, Exclude: []string{"a.secret"}},
 		},
@@ -122,11 +123,14 @@ logging: {level: warn, format: console}
 			DSN: "host=dw user=loader", IAMRole: "arn:aws:iam::1:role/x",
 			Session: sessionSection{QueryGroup: "etl", StatementTimeout: 5 * time.Minute},
 		},
-		Target:  targetSection{Schemas: map[string]string{"public": "lake", "odd.name": "odd"}, Existing: "adopt"},
-		Batch:   batchSection{Interval: time.Second, MaxAge: 2 * time.Second, MaxBytes: 64 << 20},
-		Apply:   applySection{Strategy: "merge", Sessions: 7, ParkedRetry: 5 * time.Second, Window: windowSpecs{"sat,sun 00:00-24:00", "mon 22:00-06:00 Europe/Berlin"}},
-		Values:  valuesSection{Oversize: "fail", UnboundedNumeric: "decimal", NaN: "fail", Infinity: "fail", OutOfRange: "fail", EmptyBytes: "fail"},
-		Limits:  limitsSection{Memory: 1 << 30},
+		Target: targetSection{Schemas: map[string]string{"public": "lake", "odd.name": "odd"}, Existing: "adopt"},
+		Batch:  batchSection{Interval: time.Second, MaxAge: 2 * time.Second, MaxBytes: 64 << 20},
+		Apply:  applySection{Strategy: "merge", Sessions: 7, ParkedRetry: 5 * time.Second, Window: windowSpecs{"sat,sun 00:00-24:00", "mon 22:00-06:00 Europe/Berlin"}},
+		Values: valuesSection{
+			Oversize: "fail", UnboundedNumeric: "decimal", NaN: "fail", Infinity: "fail", OutOfRange: "fail", EmptyBytes: "fail",
+			Accept: []string{"nan"},
+		},
+		Limits:  limitsSection{Memory: 1 << 30, SpoolDir: "/spool", Spool: 3 << 30},
 		HTTP:    httpSection{Listen: "[::1]:80", WebConfig: "w.yaml"},
 		Logging: loggingSection{Level: "warn", Format: "console"},
 	}

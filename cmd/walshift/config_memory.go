@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"github.com/walshift/walshift/replicator"
 )
 
 // memoryShare is the part of a container's memory that the daemon plans with,
@@ -25,9 +27,9 @@ const memoryShare = 3
 const unlimited = 1 << 60
 
 // settleMemory fits limits.memory into the container and below GOMEMLIMIT,
-// tells the garbage collector, and logs the outcome. The runtime collects
-// harder as nine tenths of the limit near; a GOMEMLIMIT of the operator's
-// stays as it is.
+// tells the garbage collector, and logs the outcome. The runtime, which does not
+// count the program's own pages, collects harder as nine tenths of the rest
+// near; a GOMEMLIMIT of the operator's stays as it is.
 func (c *fileConfig) settleMemory(log *zap.Logger) error {
 	configured := int64(c.Limits.Memory)
 	container := containerMemory(os.DirFS("/"))
@@ -42,7 +44,7 @@ func (c *fileConfig) settleMemory(log *zap.Logger) error {
 	}
 	c.Limits.Memory = byteSize(limit)
 	if !set {
-		debug.SetMemoryLimit(limit / 10 * 9)
+		debug.SetMemoryLimit((limit - replicator.ProgramBytes) / 10 * 9)
 	}
 	fields := []zap.Field{zap.Int64("limit", limit), zap.Int64("configured", configured), zap.String("by", reason)}
 	if container > 0 {

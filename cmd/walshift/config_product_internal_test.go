@@ -219,6 +219,13 @@ func samples(s *setting, t reflect.Type) []sample {
 	case s.form == windowForm:
 		list = append(list, sample{value: "22:00-06:00", good: true}, sample{value: []any{"22:00-06:00", "sat,sun 0:00-24:00 Europe/Berlin"}, good: true},
 			sample{value: "always", schema: true}, sample{value: []any{"25:00-26:00"}}, sample{value: "01:00-02:00 Nowhere/Here"})
+	case t.Kind() == reflect.Slice && len(s.choices) > 0:
+		list = append(list, sample{value: s.choices[0], schema: true}, sample{value: []any{}, good: !s.filled, schema: true},
+			sample{value: []any{"nonsense"}, schema: true})
+		for _, c := range s.choices {
+			list = append(list, sample{value: []any{c, s.choices[0]}, good: true})
+		}
+		return list
 	case t.Kind() == reflect.Slice:
 		list = append(list, sample{value: []any{"a.b"}, good: true}, sample{value: "a.b", schema: true}, sample{value: []any{}, good: !s.filled, schema: true})
 	case t.Kind() == reflect.Bool:

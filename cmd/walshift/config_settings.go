@@ -115,6 +115,10 @@ func sourceSettings() []setting {
 			key: "source.slot_timeout", def: "5m", min: "1s",
 			text: "how long the slot's creation may wait for transactions that are open on the source",
 		},
+		{
+			key: "source.watch_interval", def: "60s", min: "100ms", max: "1h",
+			text: "time between looks at the catalog for what the stream does not show: rewrites, partitions, renamed enum values, the publication",
+		},
 		{key: "source.publication.name", stands: "walshift_<pipeline>", text: "the publication, as it is stored"},
 		{
 			key: "source.publication.mode", def: "existing", choices: []string{"existing", "managed"},
@@ -233,7 +237,8 @@ func valueSettings(prefix string, nested bool) []setting {
 		},
 		{
 			key: "unbounded_numeric", def: "decimal", choices: []string{"decimal", "text"},
-			text: "the column type of a numeric without precision: `decimal` is DECIMAL(38,18), `text` is VARCHAR(65535)",
+			text: "the column type of a numeric without precision: `decimal` is DECIMAL(38,s), s from 9 to 18 by the values of the first load, " +
+				"`text` is VARCHAR(65535); it can't be changed later",
 		},
 		{key: "nan", def: "set_null", choices: []string{"set_null", "fail"}, text: "`NaN`"},
 		{
@@ -245,6 +250,10 @@ func valueSettings(prefix string, nested bool) []setting {
 			text: "dates before year 1 or after year 9999, and `24:00:00`",
 		},
 		{key: "empty_bytes", def: "set_null", choices: []string{"set_null", "fail"}, text: "an empty bytea, which COPY reads as NULL"},
+		{
+			key: "accept", def: "[]", choices: []string{"oversize", "nan", "infinity", "out_of_range", "empty_bytes"},
+			text: "the names above whose values you know of: their incidents are `accepted`, and status stays green",
+		},
 	}
 	for i := range all {
 		all[i].key = prefix + all[i].key
@@ -258,6 +267,14 @@ func valueSettings(prefix string, nested bool) []setting {
 func daemonSettings() []setting {
 	return []setting{
 		{key: "limits.memory", def: "512MiB", min: "64MiB", text: "of the whole daemon; at most three quarters of its container's memory are used"},
+		{
+			key: "limits.spool_dir", stands: "/var/lib/walshift if it can be used", pattern: "/.*", form: "an absolute path",
+			text: "folder for transactions in progress, which PostgreSQL 14 and later send before they are committed",
+		},
+		{
+			key: "limits.spool", def: "50GiB", min: "1MiB", zero: "they are not asked for",
+			text: "the most that they may take there; beyond it the source keeps them itself, as it does without a spool",
+		},
 		{
 			key: "http.listen", def: "127.0.0.1:9465", pattern: `(.*:[0-9]{1,5})?`, form: listenForm,
 			text: "address for `/metrics`, `/healthz` and the rest",

@@ -28,7 +28,8 @@ func newIncidentsCommand(file *string) *cobra.Command {
 		Long: `incidents lists what the view walshift.incidents holds for the pipeline, the
 newest first: values that did not fit their column and what was done with them.
 Originals are kept; "incidents get" prints one. Status is not green while an
-incident is open; "incidents ack" closes it. Exit codes: 0 none is open, 6 some
+incident is open; "incidents ack" closes it, and values.accept says which are
+never open. Exit codes: 0 none is open, 6 some
 are, 1 anything else.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +49,7 @@ are, 1 anything else.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "list acknowledged incidents too")
+	cmd.Flags().BoolVar(&all, "all", false, "list acknowledged and accepted incidents too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one incident a line")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "list at most so many")
 	cmd.AddCommand(newIncidentGetCommand(file), newIncidentAckCommand(file))
@@ -158,6 +159,7 @@ type listed struct {
 	Bytes  int64  `json:"bytes"`
 	Object string `json:"object,omitempty"`
 	Open   bool   `json:"open"`
+	State  string `json:"state"`
 }
 
 func printIncidents(w io.Writer, list []redshift.Incident, asJSON bool) error {
@@ -171,7 +173,7 @@ func printIncidents(w io.Writer, list []redshift.Incident, asJSON bool) error {
 		e := &list[i]
 		row := listed{
 			ID: e.ID, Seq: e.Seq, LSN: e.LSN.String(), Table: e.Schema + "." + e.Table, Key: e.Key, Column: e.Column,
-			Reason: e.Reason, Policy: e.Policy, Bytes: e.Bytes, Object: e.Object, Open: e.Open,
+			Reason: e.Reason, Policy: e.Policy, Bytes: e.Bytes, Object: e.Object, Open: e.State == "open", State: e.State,
 		}
 		if asJSON {
 			if err := enc.Encode(row); err != nil {
@@ -179,9 +181,8 @@ func printIncidents(w io.Writer, list []redshift.Incident, asJSON bool) error {
 			}
 			continue
 		}
-		state := map[bool]string{true: "open", false: "acknowledged"}[e.Open]
 		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			row.ID, row.Table, row.Column, row.Reason, row.Policy, row.Bytes, row.LSN, state, row.Key)
+			row.ID, row.Table, row.Column, row.Reason, row.Policy, row.Bytes, row.LSN, row.State, row.Key)
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("printing incidents: %w", err)

@@ -33,6 +33,9 @@ func renderStatus(st *replicator.Status, v statusView) string {
 	r.stages()
 	r.slot()
 	r.line("memory", fmt.Sprintf("%s of %s", bytesText(st.Memory.UsedBytes), bytesText(st.Memory.LimitBytes)))
+	if text := spoolText(&st.Spool); text != "" {
+		r.line("spool", text)
+	}
 	r.line("incidents", incidentsText(st.Incidents))
 	r.tables()
 	return r.b.String()
@@ -154,6 +157,19 @@ func (r *renderer) slot() {
 	r.line("slot", text)
 	r.line("", fmt.Sprintf("oldest transaction kept for it: xmin %s, catalog_xmin %s transactions ago",
 		countText(s.XminAge), countText(s.CatalogXminAge)))
+}
+
+// spoolText is about transactions in progress; "" if there is nothing to say.
+func spoolText(s *replicator.SpoolStatus) string {
+	switch {
+	case s.Streaming && s.Transactions == 1:
+		return fmt.Sprintf("%s of %s, 1 transaction in progress", bytesText(s.Bytes), bytesText(s.LimitBytes))
+	case s.Streaming:
+		return fmt.Sprintf("%s of %s, %s transactions in progress", bytesText(s.Bytes), bytesText(s.LimitBytes), countText(int64(s.Transactions)))
+	case s.Reason != "":
+		return "not in use: " + s.Reason
+	}
+	return ""
 }
 
 func incidentsText(n int) string {

@@ -68,6 +68,7 @@ func fullStatus() replicator.Status {
 		},
 		SourceSeen: new(started.Add(26*time.Hour + 4*time.Minute + 55*time.Second)),
 		Memory:     replicator.Memory{UsedBytes: 123 << 20, LimitBytes: 512 << 20},
+		Spool:      replicator.SpoolStatus{Streaming: true, Bytes: 3 << 30, LimitBytes: 50 << 30, Transactions: 2},
 		Tables: []replicator.TableStatus{
 			{
 				Name: "public.customers", OID: 1, State: checkpoint.Live, RowsLoaded: 1200345, RowsEstimated: 1200000,
@@ -90,6 +91,7 @@ func troubled() replicator.Status {
 	st.Slot.ActivePID, st.Slot.WALStatus = 0, "extended"
 	st.Slot.LimitSeconds, st.Slot.LimitBytes, st.Slot.SafeBytes = nil, nil, nil
 	st.SourceSeen = new(st.StartedAt.Add(25 * time.Hour))
+	st.Spool = replicator.SpoolStatus{LimitBytes: 50 << 30, Reason: "limits.spool is 0"}
 	reason := "following the schema of table public.ledger: column \"amount\" numeric(12,2) became text"
 	remedy := "undo the change, or run `walshift teardown` and start afresh to load the table in its new form"
 	st.Tables = append(st.Tables, replicator.TableStatus{

@@ -188,10 +188,21 @@ func (s *setup) writePublication(b *script) {
 		b.line("ALTER PUBLICATION %s SET (%s);", name, options)
 	}
 	for i := range s.tables {
-		if t := &s.tables[i]; !t.Published {
+		t := &s.tables[i]
+		writeMultiset(b, t)
+		if !t.Published {
 			s.writeObstacle(b, t)
 		}
 	}
+}
+
+// writeMultiset says what a table costs that has no key to go by.
+func writeMultiset(b *script, t *source.Candidate) {
+	if _, hindered := t.Obstacle(); hindered || !t.Multiset() {
+		return
+	}
+	b.note("-- %s has REPLICA IDENTITY FULL, and no index proves a key: its rows are told apart by a hash of all values.", t)
+	b.note("--   A primary key, made before the first load, makes its updates and deletes cheaper on Redshift.")
 }
 
 func (s *setup) writeObstacle(b *script, t *source.Candidate) {
@@ -206,6 +217,12 @@ func (s *setup) writeObstacle(b *script, t *source.Candidate) {
 	}
 	b.note("--   Published, the application's updates and deletes of it would fail. Either this, and print again:")
 	b.note("--     %s", o.Help)
+	if t.WithoutKey() {
+		b.note("--   or, if no columns are a key (its updates and deletes then write whole rows to the WAL):")
+		for _, name := range relationsOf(t) {
+			b.note("--     ALTER TABLE %s REPLICA IDENTITY FULL;", name)
+		}
+	}
 	b.note("--   or, if its rows are never updated or deleted:")
 	b.note(insertOnly+"GRANT SELECT ON %s TO %s;", strings.Join(relationsOf(t), ", "), source.Quote(s.role))
 	b.note(insertOnly+"ALTER PUBLICATION %s ADD TABLE %s;", source.Quote(s.publication), t.SQL())
@@ -229,6 +246,9 @@ func (s *setup) writeManaged(b *script) {
 		if o, hindered := s.tables[i].Obstacle(); hindered {
 			b.note("--   %s: %s. What helps: %s", &s.tables[i], o.Reason, o.Help)
 		}
+	}
+	for i := range s.tables {
+		writeMultiset(b, &s.tables[i])
 	}
 }
 

@@ -49,8 +49,15 @@ func (c *fileConfig) values() sqltext.ValueRules {
 }
 
 func (v valuesSection) values() sqltext.Values {
+	var accept []sqltext.Misfit
+	if v.Accept != nil {
+		accept = make([]sqltext.Misfit, len(v.Accept))
+		for i, name := range v.Accept {
+			accept[i] = sqltext.Misfit(name)
+		}
+	}
 	return sqltext.Values{
-		Oversize: sqltext.Policy(v.Oversize), NaN: sqltext.Policy(v.NaN), Infinity: sqltext.Policy(v.Infinity),
+		Accept: accept, Oversize: sqltext.Policy(v.Oversize), NaN: sqltext.Policy(v.NaN), Infinity: sqltext.Policy(v.Infinity),
 		OutOfRange: sqltext.Policy(v.OutOfRange), EmptyBytes: sqltext.Policy(v.EmptyBytes), UnboundedNumeric: v.UnboundedNumeric,
 	}
 }
@@ -129,7 +136,8 @@ func (c *fileConfig) replicator() replicator.Config {
 	r.Snapshot.Window, _ = replicator.ParseWindow(c.Snapshot.Window...)
 	r.Apply.Window, _ = replicator.ParseWindow(c.Apply.Window...)
 	r.Apply.Retention, r.Apply.ParkedRetry = c.Log.Retention, c.Apply.ParkedRetry
-	r.MemoryLimit = int64(c.Limits.Memory)
+	r.MemoryLimit, r.WatchInterval = int64(c.Limits.Memory), c.Source.WatchInterval
+	r.Spool = replicator.SpoolConfig{Dir: c.Limits.SpoolDir, Limit: int64(c.Limits.Spool)}
 	r.Complete()
 	return r
 }

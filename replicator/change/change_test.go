@@ -147,6 +147,35 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 }
 
+// multiset makes the manifest's table a multiset, with copies added and taken
+// away.
+func multiset(m *change.Manifest) {
+	s := &m.Segments[0]
+	s.Relation.Identity, s.Relation.Keys, s.Relation.Multiset = change.IdentityFull, nil, true
+	s.Files[0].RowHash = true
+	removed := s.Files[0]
+	removed.Kind, removed.Key = change.KindMultiset, "data/3-a1/0000-multiset-00.csv.zst"
+	s.Files = append(s.Files, removed)
+}
+
+func TestManifestTakesMultisets(t *testing.T) {
+	t.Parallel()
+	m := manifest()
+	multiset(m)
+	b, err := m.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := change.DecodeManifest(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &got.Segments[0]
+	if d := s.Relation.Diff(&m.Segments[0].Relation); d != "" || !s.Relation.Multiset || !s.Files[1].RowHash {
+		t.Errorf("round trip changed the multiset: %s %+v", d, s)
+	}
+}
+
 func TestManifestRefusals(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*change.Manifest){
@@ -163,6 +192,19 @@ func TestManifestRefusals(t *testing.T) {
 		"unknown attnum":      func(m *change.Manifest) { m.Segments[0].Files[0].Columns[1] = 2 },
 		"unknown origin":      func(m *change.Manifest) { m.Segments[0].Files[0].Origin = []int16{2} },
 		"key out of range":    func(m *change.Manifest) { m.Segments[0].Relation.Keys = []int{2} },
+		"hashes, no multiset": func(m *change.Manifest) { m.Segments[0].Files[0].RowHash = true },
+		"copies, no multiset": func(m *change.Manifest) { m.Segments[0].Files[0].Kind = change.KindMultiset },
+		"unproven key":        func(m *change.Manifest) { m.Segments[0].Relation.Identity = change.IdentityFull },
+		"proof without FULL":  func(m *change.Manifest) { m.Segments[0].Relation.KeyIndex = 5 },
+		"proof without a key": func(m *change.Manifest) { multiset(m); r := &m.Segments[0].Relation; r.KeyIndex, r.Multiset = 5, false },
+		"multiset with a key": func(m *change.Manifest) { multiset(m); m.Segments[0].Relation.Keys = []int{0} },
+		"multiset, not FULL":  func(m *change.Manifest) { multiset(m); m.Segments[0].Relation.Identity = change.IdentityIndex },
+		"multiset, no hashes": func(m *change.Manifest) { multiset(m); m.Segments[0].Files[1].RowHash = false },
+		"multiset, padded":    func(m *change.Manifest) { multiset(m); m.Segments[0].Files[0].Pad = true },
+		"multiset, upsert":    func(m *change.Manifest) { multiset(m); m.Segments[0].Files[0].Kind = change.KindUpsert },
+		"hashes in an upsert": func(m *change.Manifest) {
+			m.Segments[0].Files[0].Kind, m.Segments[0].Files[0].RowHash = change.KindUpsert, true
+		},
 	} {
 		m := manifest()
 		spoil(m)

@@ -50,6 +50,9 @@ const (
 	CodeStartMode Code = "WS4003"
 	CodeFirstRun  Code = "WS4004"
 	CodeChecks    Code = "WS4005"
+	// CodeValuesChanged is a setting of values that would change a column's
+	// type under a running pipeline.
+	CodeValuesChanged Code = "WS4006"
 
 	CodeInternal Code = "WS9001"
 )
@@ -102,8 +105,8 @@ func sourceCodes() []CodeText {
 			"Point source.dsn at the server that the pipeline was loaded from, or run `walshift teardown` and start afresh.", safe,
 		},
 		{
-			CodePublication, "The publication is missing or was replaced",
-			"It was never created, or dropped or renamed. Changes made while it was away are lost for the slot.",
+			CodePublication, "The publication is missing, was replaced or was altered",
+			"It was never created, or dropped or renamed, or altered: what it publishes, its options, its owner. Changes made while it was away or narrower are lost for the slot.",
 			"Create it as `walshift setup --print` says; if it existed before, run `walshift teardown` and load again.", safe,
 		},
 		{
@@ -129,12 +132,12 @@ func sourceCodes() []CodeText {
 		},
 		{
 			CodeSchemaChanged, "A table's definition changed",
-			"DDL on the source changed columns, types, keys or the replica identity.",
-			"Undo the change, or load the table again.", tableOnly,
+			"DDL on the source changed columns, types, keys or the replica identity, or rows without a change in the stream: a rewrite with USING, a renamed enum value, a partition that was attached, detached, dropped or truncated.",
+			"Undo the change where the message says so, or load the table again. The message names the LSNs between which it was seen.", tableOnly,
 		},
 		{
-			CodeTableLeft, "A table is no longer published",
-			"It was taken out of the publication, or dropped.",
+			CodeTableLeft, "A table is not published, or was not for a while",
+			"It was taken out of the publication, for good or for a moment, its column list or row filter was altered, or it was dropped.",
 			"Add it again and load it again, or exclude it in source.tables.", tableOnly,
 		},
 		{
@@ -278,6 +281,11 @@ func startCodes() []CodeText {
 			CodeChecks, "Checks fail that a start depends on",
 			"A setting, a privilege, a table or a neighbour breaks a condition that exactness or the application's safety depends on.",
 			"Do what the message says for each finding; `walshift check` lists them all with their remedies.", safe,
+		},
+		{
+			CodeValuesChanged, "A setting of values would change a column's type",
+			"values.unbounded_numeric, for all or for a table or column, says something else than when the table was loaded.",
+			"Say again what the message names, or run `walshift teardown --drop-targets` and start afresh to load the tables in the new form.", safe,
 		},
 		{
 			CodeInternal, "walshift met what it did not foresee",

@@ -33,7 +33,8 @@ type Incident struct {
 	Column string
 	Attnum int16
 	// Reason says what was wrong ("too_long", "nan"), Policy what was done
-	// ("keep_out", "set_null").
+	// ("keep_out", "set_null"); in a file, "accepted:" stands before the policy
+	// where the operator accepts such values.
 	Reason, Policy string
 	// Bytes is the length of the original's text.
 	Bytes int64
@@ -61,13 +62,25 @@ func filesOf(files []File, incidents bool) []File {
 	return out
 }
 
-// Incidents returns the number of incidents that the batch brings.
-func (m *Manifest) Incidents() int64 {
-	var n int64
+// Incidents returns the numbers of incidents that the batch brings: those that
+// are open, and those that the operator accepts.
+func (m *Manifest) Incidents() (open, accepted int64) {
 	for i := range m.Segments {
-		n += Count(m.Segments[i].Incidents)
+		o, a := CountIncidents(m.Segments[i].Incidents)
+		open, accepted = open+o, accepted+a
 	}
-	return n
+	return open, accepted
+}
+
+// CountIncidents returns the numbers of incidents in files: those that are
+// open, and those that the operator accepts.
+func CountIncidents(files []File) (open, accepted int64) {
+	for i := range files {
+		if f := &files[i]; f.Kind == KindIncident {
+			open, accepted = open+f.Rows-f.Existed, accepted+f.Existed
+		}
+	}
+	return open, accepted
 }
 
 // Count returns the number of rows in files.

@@ -20,7 +20,8 @@ type File struct {
 	Key  string `json:"key"`
 	Kind Kind   `json:"kind"`
 	// Rows is the number of records; of them Existed had their key in the
-	// target when the segment began, and Kept have kept columns.
+	// target when the segment began, and Kept have kept columns. Of incidents
+	// Existed are those that the operator accepts.
 	Rows    int64 `json:"rows"`
 	Existed int64 `json:"existed,omitempty"`
 	Kept    int64 `json:"kept,omitempty"`
@@ -30,6 +31,10 @@ type File struct {
 	Columns     []int16 `json:"columns"`
 	Origin      []int16 `json:"origin,omitempty"`
 	KeptColumns []int16 `json:"kept_columns,omitempty"`
+	// RowHash says that the text column [RowColumn] follows: files of a
+	// multiset's rows. In one of KindMultiset, whose records are distinct
+	// images, a number follows it: of how many copies each is taken away.
+	RowHash bool `json:"row_hash,omitempty"`
 	// Pad says that a constant column "1" ends each record: files never have
 	// a single column, for a blank line is ambiguous to COPY.
 	Pad bool `json:"pad,omitempty"`
@@ -75,6 +80,20 @@ type TableCapture struct {
 	StoppedAt LSN    `json:"stopped_at,omitempty"`
 	// Relation is the version of the table that capture last saw.
 	Relation *Relation `json:"relation,omitempty"`
+	// Watch is what the catalog last showed of the table; nil in older logs.
+	Watch *Watch `json:"watch,omitempty"`
+}
+
+// Watch is a look at a table's place in the catalog that found nothing wrong.
+// It is immutable once built.
+type Watch struct {
+	// At is a position of the WAL at or above which the look was made.
+	At LSN `json:"at"`
+	// Horizon is the low half of a transaction id below which every
+	// transaction had ended.
+	Horizon uint32 `json:"horizon"`
+	// Marks describe the table, as replicator/source writes and reads them.
+	Marks string `json:"marks"`
 }
 
 // Manifest commits a batch to the log: the batch exists when, and only when,
@@ -188,21 +207,23 @@ func (m *Manifest) check() error {
 }
 
 func (s *SegmentFiles) check() error {
+	if err := s.Relation.check(); err != nil {
+		return err
+	}
 	known := make(map[int16]bool, len(s.Relation.Columns))
 	for i := range s.Relation.Columns {
 		known[s.Relation.Columns[i].Attnum] = true
-	}
-	for _, k := range s.Relation.Keys {
-		if k < 0 || k >= len(s.Relation.Columns) {
-			return fmt.Errorf("key column %d of %d", k, len(s.Relation.Columns))
-		}
 	}
 	for i := range s.Incidents {
 		if f := &s.Incidents[i]; f.Kind != KindIncident || f.Key == "" || f.Rows <= 0 || f.Bytes <= 0 || f.NullMarker == "" {
 			return fmt.Errorf("file %q lists no incidents, or lacks key, rows, bytes or null marker", f.Key)
 		}
 	}
-	for _, f := range s.Files {
+	for i := range s.Files {
+		f := &s.Files[i]
+		if err := f.checkMultiset(s.Relation.Multiset); err != nil {
+			return fmt.Errorf("file %s: %w", f.Key, err)
+		}
 		switch f.Kind {
 		case KindDelete, KindUpsert, KindPartial, KindInsert, KindMultiset, KindRaw:
 		default:
@@ -217,6 +238,28 @@ func (s *SegmentFiles) check() error {
 					return fmt.Errorf("file %s names attnum %d, which the relation lacks", f.Key, a)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// checkMultiset checks what sets files of a multiset apart: the rows' hashes,
+// in all of its folded files and in no others, and kinds that need no key.
+func (f *File) checkMultiset(multiset bool) error {
+	switch f.Kind {
+	case KindRaw:
+	case KindInsert, KindMultiset:
+		switch {
+		case f.RowHash != multiset:
+			return fmt.Errorf("hashes of rows: %t, in a relation that is a multiset: %t", f.RowHash, multiset)
+		case f.Kind == KindMultiset && !multiset:
+			return errors.New("copies are taken away in a relation that is no multiset")
+		case f.RowHash && f.Pad:
+			return errors.New("a constant column beside the hashes of rows")
+		}
+	default:
+		if multiset || f.RowHash {
+			return fmt.Errorf("hashes of rows, or a multiset's, in a file of kind %s", f.Kind)
 		}
 	}
 	return nil

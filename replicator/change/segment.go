@@ -43,7 +43,7 @@ const (
 	KindUpsert   Kind = "upsert"   // complete new images of rows that existed
 	KindPartial  Kind = "partial"  // rows with kept columns, existed or moved
 	KindInsert   Kind = "insert"   // complete rows whose key did not exist
-	KindMultiset Kind = "multiset" // row hash, net count, image
+	KindMultiset Kind = "multiset" // images of a multiset of which copies are taken away, hash, number of copies
 	KindRaw      Kind = "raw"      // every change, unfolded
 )
 
@@ -59,6 +59,9 @@ type Rows struct {
 	// Existed is set for KindPartial only: whether the image's key existed
 	// when the segment began (else the row moved there).
 	Existed []bool
+	// Copies is set for the rows of a multiset only: per image, how many
+	// copies of it are added or taken away; each is at least 1.
+	Copies []int64
 }
 
 // Len returns the number of rows.
@@ -75,6 +78,10 @@ type Segment struct {
 	Upserts  Rows
 	Partials Rows
 	Inserts  Rows
+	// Removed are, of a multiset, the complete images of which copies are
+	// taken away; Inserts those of which copies are added, and no image is in
+	// both. All other kinds are empty there.
+	Removed Rows
 	// Counts of the row changes that were folded, for people and metrics.
 	Changes Counts
 	// Last is the commit LSN (as Begin announces it) of the last transaction

@@ -30,13 +30,25 @@
 // segment began, under the key that it had then: its origin key, which
 // follows the row through every later change of key.
 //
+// # Multisets
+//
+// A table with REPLICA IDENTITY FULL and no proven key ([change.Relation]
+// Multiset) is a multiset of row images. What is folded is the net number of
+// copies per complete image: an insert adds a copy, a delete takes one of the
+// old tuple away, an update does both, its unchanged values filled from the
+// old tuple first, in which PostgreSQL sends every value under FULL. Images
+// are equal when their bytes are. Positive nets become inserts with Copies,
+// negative ones removed rows with Copies, and what nets to nothing vanishes.
+//
 // # Invariants
 //
 //  1. Applying the segments in order (in each: truncate, fill partial rows by
-//     origin key, delete, merge upsert and partial, insert) gives the same
-//     table as applying the changes one by one.
+//     origin key, delete, merge upsert and partial, take away removed copies,
+//     insert) gives the same table as applying the changes one by one.
 //  2. A key occurs in one kind of a segment only, and once. Origin keys of a
-//     segment are distinct, and all of them existed when it began.
+//     segment are distinct, and all of them existed when it began. An image of
+//     a multiset is either inserted or removed, and once; none is removed in a
+//     segment that begins with a truncate.
 //  3. A row that was created in the segment has no kept column.
 //  4. Sequences that PostgreSQL can't produce are never guessed at: they
 //     are a [change.Fault] of [change.ScopeTable]. A failed change leaves the
@@ -45,5 +57,6 @@
 //     counted: scratch space for one row, and, while a hash table grows, the
 //     old one of half its size.
 //  6. Equal changes give equal segments: rows stand in the order in which
-//     their keys were first touched.
+//     their keys were first touched (a multiset's large images: since their
+//     copies were last balanced).
 package fold

@@ -183,11 +183,5 @@ func TestS12InsertOnly(t *testing.T) {
 			delete K 1 2`, want: `
 			fault: update or delete of a table without replica identity
 			fault: update or delete of a table without replica identity`},
-		{name: "FULL without a key", columns: "a b", identity: change.IdentityFull, script: `
-			insert 1 2
-			update O 1 2 N 1 3`, want: `
-			fault: update or delete of a table without replica identity
-			segment last=1 I=1 U=0 D=0 T=0
-			  insert 1 2`},
 	})
 }

@@ -70,6 +70,10 @@ func TestFoldedEqualsApplied(t *testing.T) {
 			w.sources = append(w.sources, s)
 			tg := target{rows: map[string][]string{}, count: map[string]int{}}
 			for key, r := range s.rows {
+				if s.rel.Multiset {
+					tg.count[strings.Join(r.values, " ")]++
+					continue
+				}
 				tg.rows[key] = slices.Clone(r.values)
 			}
 			w.targets[s.rel.OID] = tg
@@ -103,13 +107,13 @@ func (w *world) step(t *rapid.T) {
 	case what == 3: // the same version, told again
 		rel := *s.rel
 		s.rel = &rel
-	case what < 8 || len(keys) == 0 || !s.rel.HasKey():
+	case what < 8 || len(keys) == 0 || !s.rel.HasKey() && !s.rel.Multiset:
 		if values := s.draw(t); !s.rel.HasKey() || s.rows[s.keyOf(values)] == nil {
 			w.change(t, s, s.insert(values))
 		}
 	case what < 10:
 		w.change(t, s, s.remove(rapid.SampledFrom(keys).Draw(t, "delete")))
-	case what < 13 && len(keys) > 1:
+	case what < 13 && len(keys) > 1 && s.rel.HasKey():
 		w.rotate(t, s, keys)
 	default:
 		w.update(t, s, rapid.SampledFrom(keys).Draw(t, "update"))
@@ -131,7 +135,7 @@ func (w *world) update(t *rapid.T, s *source, key string) {
 			values[i] = s.drawValue(t, i)
 		}
 	}
-	if k := s.keyOf(values); k == key || s.rows[k] == nil {
+	if k := s.keyOf(values); s.rel.Multiset || k == key || s.rows[k] == nil {
 		w.change(t, s, s.update(key, values))
 	}
 }
@@ -254,6 +258,12 @@ func compare(t *rapid.T, got *change.Segment, want expected) {
 		t.Fatalf("got segment of %v, truncate %t, %+v, last %d; want %v, %t, %+v, %d", got.Relation, got.Truncate,
 			got.Changes, got.Last, want.rel, want.truncate, want.counts, want.last)
 	}
+	if got.Relation.Multiset {
+		if a, r := copiesOf(t, got.Inserts), copiesOf(t, got.Removed); !maps.Equal(a, want.added) || !maps.Equal(r, want.removed) {
+			t.Fatalf("got inserts %v and removed %v, want %v and %v", a, r, want.added, want.removed)
+		}
+		return
+	}
 	if !got.Relation.HasKey() {
 		images := slices.Sorted(maps.Values(want.inserts))
 		if inserts := sortedWords(got.Inserts.Images); !slices.Equal(inserts, images) {
@@ -285,6 +295,18 @@ func compare(t *rapid.T, got *change.Segment, want expected) {
 			t.Fatalf("got %s %v, want %v", c.what, c.got, c.want)
 		}
 	}
+}
+
+// copiesOf returns the copies by image, each of which is there once.
+func copiesOf(t *rapid.T, rows change.Rows) map[string]int64 {
+	out := map[string]int64{}
+	for i, image := range rows.Images {
+		if out[words(image)] != 0 || rows.Copies[i] < 1 {
+			t.Fatalf("image %s is there twice, or %d times", words(image), rows.Copies[i])
+		}
+		out[words(image)] = rows.Copies[i]
+	}
+	return out
 }
 
 func sortedWords(images []change.Tuple) []string {

@@ -57,7 +57,8 @@ func words(t change.Tuple) string {
 	return strings.Join(out, " ")
 }
 
-// relation makes a table of column names; those with a star are its key.
+// relation makes a table of column names; those with a star are its key. Under
+// FULL it is a multiset without one.
 func relation(oid uint32, identity change.Identity, columns string) *change.Relation {
 	rel := &change.Relation{OID: oid, Schema: "public", Name: fmt.Sprintf("t%d", oid), Identity: identity}
 	for i, name := range strings.Fields(columns) {
@@ -67,6 +68,7 @@ func relation(oid uint32, identity change.Identity, columns string) *change.Rela
 		}
 		rel.Columns = append(rel.Columns, change.Column{Attnum: int16(i + 1), Name: plain, Type: "text", NotNull: key})
 	}
+	rel.Multiset = identity == change.IdentityFull && len(rel.Keys) == 0
 	return rel
 }
 
@@ -157,7 +159,14 @@ func show(out *strings.Builder, segments []*change.Segment) {
 			}
 			fmt.Fprintf(out, "  partial %s from %s, %s\n", words(image), words(s.Partials.Origins[i]), how)
 		}
-		for _, image := range s.Inserts.Images {
+		for i, image := range s.Removed.Images {
+			fmt.Fprintf(out, "  remove %d× %s\n", s.Removed.Copies[i], words(image))
+		}
+		for i, image := range s.Inserts.Images {
+			if s.Relation.Multiset {
+				fmt.Fprintf(out, "  insert %d× %s\n", s.Inserts.Copies[i], words(image))
+				continue
+			}
 			fmt.Fprintf(out, "  insert %s\n", words(image))
 		}
 		s.Release()

@@ -14,6 +14,10 @@ func (f *Folder) insert(s *segment, in *change.Row) error {
 	if f.news.unchanged {
 		return ErrNoOldValue
 	}
+	if s.rel.Multiset {
+		s.addCopies(in.New, 1)
+		return nil
+	}
 	if !s.rel.HasKey() {
 		e, _ := s.keys.add()
 		s.store(e, in.New)
@@ -40,6 +44,9 @@ func (f *Folder) remove(s *segment, in *change.Row) error {
 	if err := f.scanOld(s, in); err != nil {
 		return err
 	}
+	if s.rel.Multiset {
+		return s.removeCopy(in.Old)
+	}
 	key, err := f.old.key(s, &f.oldKey)
 	if err != nil {
 		return err
@@ -64,6 +71,9 @@ func (f *Folder) update(s *segment, in *change.Row) error {
 	}
 	if !f.news.scan(in.New, len(s.rel.Columns)) {
 		return ErrShape
+	}
+	if s.rel.Multiset {
+		return f.updateCopy(s, in)
 	}
 	// The row is found under the old tuple's key, where there is one. A K
 	// tuple doesn't mean that the key has changed: PostgreSQL sends one also
@@ -144,7 +154,7 @@ func (f *Folder) move(s *segment, image *row, oldKey, newKey []byte) error {
 // under FULL, always; else the key, of an update only where it changed or
 // holds a TOASTed value.
 func (f *Folder) scanOld(s *segment, in *change.Row) error {
-	if !s.rel.HasKey() {
+	if !s.rel.HasKey() && !s.rel.Multiset {
 		return ErrNoKey
 	}
 	full := s.rel.Identity == change.IdentityFull
@@ -163,6 +173,9 @@ func (f *Folder) scanOld(s *segment, in *change.Row) error {
 	}
 	if !f.old.scan(in.Old, len(s.rel.Columns)) {
 		return ErrShape
+	}
+	if s.rel.Multiset && f.old.unchanged { // nothing tells which row that is
+		return ErrNoOldValue
 	}
 	return nil
 }

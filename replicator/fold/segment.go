@@ -12,6 +12,7 @@ const (
 	// the folder's map and list, and its closure.
 	segmentBytes = 1 << 10
 	tupleBytes   = 24 // a slice header
+	copiesBytes  = 8  // the number of copies of a multiset's image
 )
 
 // segment is an open segment.
@@ -36,8 +37,12 @@ type segment struct {
 
 // size is the memory that the segment holds, and will need when it is sealed.
 func (s *segment) size() int64 {
+	perRow := int64(tupleBytes)
+	if s.rel.Multiset {
+		perRow += copiesBytes
+	}
 	return segmentBytes + s.arena.bytes + s.keys.bytes +
-		int64(s.keys.count)*tupleBytes + s.kept*(tupleBytes+1)
+		int64(s.keys.count)*perRow + s.kept*(tupleBytes+1)
 }
 
 // addKey adds an entry for key, which must not have one.
@@ -138,6 +143,9 @@ func (e *entry) kind() change.Kind {
 // seal returns the segment's net effect, or nil if it has none. The hash table
 // is given back now, the images when the sealed segment is released.
 func (s *segment) seal(p *pool) *change.Segment {
+	if s.rel.Multiset {
+		return s.sealMultiset(p)
+	}
 	var deletes, upserts, partials, inserts int
 	for i := range s.keys.count {
 		switch s.keys.entry(i).kind() {
@@ -157,17 +165,11 @@ func (s *segment) seal(p *pool) *change.Segment {
 		s.release(p)
 		return nil
 	}
-	out := &change.Segment{
-		Relation: s.rel,
-		Truncate: s.truncate,
-		Deletes:  change.Rows{Images: tuples(deletes)},
-		Upserts:  change.Rows{Images: tuples(upserts)},
-		Partials: change.Rows{Images: tuples(partials), Origins: tuples(partials)},
-		Inserts:  change.Rows{Images: tuples(inserts)},
-		Changes:  s.changes,
-		Last:     s.last,
-		Bytes:    segmentBytes + s.arena.bytes + int64(rows)*tupleBytes + int64(partials)*(tupleBytes+1),
-	}
+	out := s.sealed(p, int64(rows)*tupleBytes+int64(partials)*(tupleBytes+1))
+	out.Deletes = change.Rows{Images: tuples(deletes)}
+	out.Upserts = change.Rows{Images: tuples(upserts)}
+	out.Partials = change.Rows{Images: tuples(partials), Origins: tuples(partials)}
+	out.Inserts = change.Rows{Images: tuples(inserts)}
 	if partials > 0 {
 		out.Partials.Existed = make([]bool, 0, partials)
 	}
@@ -175,9 +177,18 @@ func (s *segment) seal(p *pool) *change.Segment {
 		s.emit(out, s.keys.entry(i))
 	}
 	s.keys.release()
-	chunks := s.arena.chunks
-	out.Free = func() { p.giveChunks(chunks) }
 	return out
+}
+
+// sealed returns the sealed segment without its rows, whose lists take so many
+// bytes.
+func (s *segment) sealed(p *pool, lists int64) *change.Segment {
+	chunks := s.arena.chunks
+	return &change.Segment{
+		Relation: s.rel, Truncate: s.truncate, Changes: s.changes, Last: s.last,
+		Bytes: segmentBytes + s.arena.bytes + lists,
+		Free:  func() { p.giveChunks(chunks) },
+	}
 }
 
 func (s *segment) emit(out *change.Segment, e *entry) {

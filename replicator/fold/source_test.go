@@ -40,6 +40,11 @@ type source struct {
 	counts   change.Counts
 	last     uint64
 	done     []expected // segments that have ended, not yet cut
+
+	// Of tables without a key: rows made so far, which numbers them, and the
+	// copies of each image when the open segment began.
+	made   int
+	copies map[string]int64
 }
 
 // expected is what a segment must hold: rows as words, by key.
@@ -52,6 +57,8 @@ type expected struct {
 	inserts  map[string]string
 	counts   change.Counts
 	last     uint64
+	// Of a multiset: copies by image.
+	added, removed map[string]int64
 }
 
 type partial struct {
@@ -68,6 +75,25 @@ func (s *source) keyOf(values []string) string {
 	return strings.Join(key, " ")
 }
 
+// place returns where a new row stands in rows: under its key, or under a
+// number of its own.
+func (s *source) place(values []string) string {
+	if s.rel.HasKey() {
+		return s.keyOf(values)
+	}
+	s.made++
+	return fmt.Sprintf("row %d", s.made)
+}
+
+// images counts the rows by their image.
+func (s *source) images() map[string]int64 {
+	count := map[string]int64{}
+	for _, r := range s.rows {
+		count[strings.Join(r.values, " ")]++
+	}
+	return count
+}
+
 // newSource draws a table and rows that were there before the stream.
 func newSource(t *rapid.T, oid uint32) *source {
 	n := rapid.IntRange(1, 5).Draw(t, "columns")
@@ -77,6 +103,10 @@ func newSource(t *rapid.T, oid uint32) *source {
 	if !slices.Contains(keys, true) && rapid.IntRange(0, 3).Draw(t, "keyless") > 0 {
 		keys[rapid.IntRange(0, n-1).Draw(t, "key")] = true
 	}
+	identity := rapid.SampledFrom([]change.Identity{'d', 'd', 'i', 'f'}).Draw(t, "identity")
+	if rapid.IntRange(0, 3).Draw(t, "multiset") == 0 {
+		identity, keys = change.IdentityFull, make([]bool, n)
+	}
 	for i, key := range keys {
 		name := fmt.Sprintf("c%d", i)
 		if key {
@@ -84,13 +114,12 @@ func newSource(t *rapid.T, oid uint32) *source {
 		}
 		names = append(names, name)
 	}
-	identity := rapid.SampledFrom([]change.Identity{'d', 'd', 'i', 'f'}).Draw(t, "identity")
 	s.rel = relation(oid, identity, strings.Join(names, " "))
 	s.toast = rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "toast")
-	if s.rel.HasKey() {
+	if s.rel.HasKey() || s.rel.Multiset {
 		for range rapid.IntRange(0, 6).Draw(t, "rows") {
 			values := s.draw(t)
-			if key := s.keyOf(values); s.rows[key] == nil {
+			if key := s.place(values); s.rows[key] == nil {
 				s.rows[key] = &record{values: values}
 			}
 		}
@@ -125,7 +154,7 @@ func (s *source) drawValue(t *rapid.T, column int) string {
 // startSegment begins a segment of the reference model.
 func (s *source) startSegment(truncate bool) {
 	s.before, s.touched, s.truncate = map[string]bool{}, map[string]bool{}, truncate
-	s.counts, s.last = change.Counts{}, 0
+	s.counts, s.last, s.copies = change.Counts{}, 0, s.images()
 	for key, r := range s.rows {
 		s.before[key] = true
 		r.sent, r.origin = make([]bool, len(r.values)), key
@@ -138,6 +167,11 @@ func (s *source) endSegment() {
 		rel: s.rel, truncate: s.truncate, counts: s.counts, last: s.last,
 		deletes: map[string]bool{}, upserts: map[string]string{},
 		partials: map[string]partial{}, inserts: map[string]string{},
+		added: map[string]int64{}, removed: map[string]int64{},
+	}
+	if s.rel.Multiset {
+		s.endMultiset(e)
+		return
 	}
 	for key := range s.touched {
 		r := s.rows[key]
@@ -164,6 +198,25 @@ func (s *source) endSegment() {
 	}
 }
 
+// endMultiset is endSegment for a multiset: what there is now against what
+// there was.
+func (s *source) endMultiset(e expected) {
+	now := s.images()
+	for image, n := range now {
+		if n > s.copies[image] {
+			e.added[image] = n - s.copies[image]
+		}
+	}
+	for image, n := range s.copies {
+		if n > now[image] {
+			e.removed[image] = n - now[image]
+		}
+	}
+	if s.truncate || len(e.added)+len(e.removed) > 0 {
+		s.done = append(s.done, e)
+	}
+}
+
 // cut ends the segment and begins another.
 func (s *source) cut() []expected {
 	s.endSegment()
@@ -175,10 +228,7 @@ func (s *source) cut() []expected {
 
 // insert creates a row, and returns its change.
 func (s *source) insert(values []string) change.Row {
-	key := s.keyOf(values)
-	if !s.rel.HasKey() {
-		key = fmt.Sprintf("row %d", len(s.rows)) // rows of their own
-	}
+	key := s.place(values)
 	sent := make([]bool, len(values))
 	for i := range sent {
 		sent[i] = true
@@ -205,7 +255,10 @@ func (s *source) update(key string, values []string) change.Row {
 		r.sent[i] = r.sent[i] || wire[i] != "~" || s.rel.Identity == change.IdentityFull || s.rel.IsKey(i)
 	}
 	r.values = values
-	newKey := s.keyOf(values)
+	newKey := key
+	if s.rel.HasKey() {
+		newKey = s.keyOf(values)
+	}
 	delete(s.rows, key)
 	s.rows[newKey] = r
 	s.touched[key], s.touched[newKey] = true, true
@@ -248,7 +301,7 @@ func (s *source) clear() {
 		s.endSegment()
 		s.startSegment(true)
 	}
-	s.rows, s.before, s.truncate = map[string]*record{}, map[string]bool{}, true
+	s.rows, s.before, s.truncate, s.copies = map[string]*record{}, map[string]bool{}, true, nil
 	s.counts.Truncates++
 }
 

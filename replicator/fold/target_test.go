@@ -22,8 +22,20 @@ func apply(t *rapid.T, tg target, s *change.Segment) {
 		if s.Deletes.Len()+s.Upserts.Len()+s.Partials.Len() > 0 {
 			t.Fatal("a table without a key has more than inserts")
 		}
-		for _, i := range s.Inserts.Images {
-			tg.count[words(i)]++
+		for n, i := range s.Removed.Images {
+			if tg.count[words(i)] -= int(s.Removed.Copies[n]); tg.count[words(i)] < 0 {
+				t.Fatalf("%d copies of %s are taken away of too few", s.Removed.Copies[n], words(i))
+			}
+			if tg.count[words(i)] == 0 {
+				delete(tg.count, words(i))
+			}
+		}
+		for n, i := range s.Inserts.Images {
+			copies := 1
+			if s.Relation.Multiset {
+				copies = int(s.Inserts.Copies[n])
+			}
+			tg.count[words(i)] += copies
 		}
 		return
 	}

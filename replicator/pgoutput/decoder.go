@@ -20,6 +20,11 @@ type Decoder struct {
 // protoVersion, which must be 1 or 2: with any other, Decode fails always.
 func New(protoVersion int) *Decoder { return &Decoder{version: protoVersion} }
 
+// NewBlock returns a decoder for messages that stood inside blocks of a streamed
+// transaction, between stream start and stream stop, and were kept: those of
+// one transaction, without the starts and stops.
+func NewBlock() *Decoder { return &Decoder{version: 2, inStream: true} }
+
 // InStream reports whether the last message left the decoder inside a block of
 // a streamed transaction.
 func (d *Decoder) InStream() bool { return d.inStream }

@@ -22,5 +22,7 @@
 // blocks (stream start … stream stop); inside a block the messages that belong
 // to a transaction carry the xid of the (sub)transaction that wrote them. The
 // decoder keeps track of being inside a block, so it must see all messages of
-// one connection in order, and a new connection needs a new [Decoder].
+// one connection in order, and a new connection needs a new [Decoder]. Messages
+// of a block that were kept until the transaction's commit are decoded by one of
+// [NewBlock].
 package pgoutput

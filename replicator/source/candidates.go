@@ -26,9 +26,12 @@ type Candidate struct {
 	Inherited bool
 	// Leaves are the relations that hold rows: itself, or its partitions.
 	Leaves []Leaf
-	// kind and persistence are pg_class's; keys the table's own identity.
+	// kind and persistence are pg_class's; identity and keys the table's own
+	// replica identity; proven says that an index proves a key.
 	kind, persistence string
+	identity          change.Identity
 	keys              []string
+	proven            bool
 }
 
 // Leaf is a relation that holds rows of a [Candidate].
@@ -42,6 +45,8 @@ type Leaf struct {
 	keys              []string // of the replica identity's index
 	unique            string   // an index that could serve as identity
 	primary, deferred bool     // has a primary key; it is DEFERRABLE
+	proven            bool     // an index proves a key
+	computed          bool     // FULL would take in generated columns, which PostgreSQL 18 refuses
 }
 
 // String returns schema.table for messages.
@@ -52,6 +57,18 @@ func (c *Candidate) SQL() string { return quote(c.Schema) + "." + quote(c.Name) 
 
 // Keys returns the columns of its replica identity, sorted; none under FULL.
 func (c *Candidate) Keys() []string { return c.keys }
+
+// Multiset reports whether the table has REPLICA IDENTITY FULL and no index
+// that proves a key: its rows are counted by their image.
+func (c *Candidate) Multiset() bool { return c.identity == change.IdentityFull && !c.proven }
+
+// WithoutKey reports whether no index of the table could serve as its replica
+// identity, so that REPLICA IDENTITY FULL is what is left.
+func (c *Candidate) WithoutKey() bool {
+	return c.identity != change.IdentityFull && !slices.ContainsFunc(c.Leaves, func(l Leaf) bool {
+		return l.computed || l.unique != "" || l.primary && !l.deferred
+	})
+}
 
 // SQL returns the relation's name for a statement.
 func (l *Leaf) SQL() string { return quote(l.Schema) + "." + quote(l.Name) }
@@ -95,25 +112,44 @@ func (c *Candidate) Obstacle() (Obstacle, bool) {
 		if reason, help := l.identityFault(); reason != "" {
 			return Obstacle{Reason: reason, Help: help, Harms: true}, true
 		}
-		if c.Partitioned && l.identity != change.IdentityFull && !slices.Equal(l.keys, c.keys) {
-			return Obstacle{
-				Reason: fmt.Sprintf("its partition %s.%s has the replica identity (%s), the table itself (%s)",
-					l.Schema, l.Name, names(l.keys), names(c.keys)),
-				Help: "ALTER TABLE " + l.SQL() + " REPLICA IDENTITY DEFAULT;",
-			}, true
+		if reason, help := c.leafFault(l); reason != "" {
+			return Obstacle{Reason: reason, Help: help}, true
 		}
 	}
 	return Obstacle{}, false
 }
 
+// leafFault says how the identity of a partition differs from the table's: its
+// updates and deletes would carry what the table's identity doesn't announce
+// (pitfall V10).
+func (c *Candidate) leafFault(l *Leaf) (reason, help string) {
+	full, leafFull := c.identity == change.IdentityFull, l.identity == change.IdentityFull
+	switch {
+	case !c.Partitioned || full && leafFull || full == leafFull && slices.Equal(l.keys, c.keys):
+		return "", ""
+	case full:
+		return fmt.Sprintf("its partition %s.%s has not REPLICA IDENTITY FULL as the table itself has", l.Schema, l.Name),
+			"ALTER TABLE " + l.SQL() + " REPLICA IDENTITY FULL;"
+	case leafFull:
+		return fmt.Sprintf("its partition %s.%s has REPLICA IDENTITY FULL, the table itself has not", l.Schema, l.Name),
+			"ALTER TABLE " + l.SQL() + " REPLICA IDENTITY DEFAULT;"
+	}
+	return fmt.Sprintf("its partition %s.%s has the replica identity (%s), the table itself (%s)",
+			l.Schema, l.Name, names(l.keys), names(c.keys)),
+		"ALTER TABLE " + l.SQL() + " REPLICA IDENTITY DEFAULT;"
+}
+
 // identityFault says why PostgreSQL would refuse updates and deletes of the
 // relation while it is published; "" if it would not.
 func (l *Leaf) identityFault() (reason, help string) {
-	if l.identity == change.IdentityFull || len(l.keys) > 0 {
+	full := l.identity == change.IdentityFull
+	if full && !l.computed || len(l.keys) > 0 {
 		return "", ""
 	}
 	name := l.Schema + "." + l.Name
 	switch {
+	case full:
+		reason = name + " has REPLICA IDENTITY FULL and generated columns, which are not published"
 	case l.identity == change.IdentityNothing:
 		reason = name + " has REPLICA IDENTITY NOTHING"
 	case l.identity == change.IdentityIndex:
@@ -165,7 +201,10 @@ SELECT rn.nspname::text, r.relname::text, pg_get_userbyid(r.relowner)::text, r.r
                 WHERE a.attrelid = s.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
                   AND NOT a.attnotnull)), ''),
        EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = s.oid AND i.indisprimary),
-       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = s.oid AND i.indisprimary AND NOT i.indimmediate)
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = s.oid AND i.indisprimary AND NOT i.indimmediate),
+       EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = s.oid AND ` + provesKeySQL + `),
+       current_setting('server_version_num')::int >= 180000 AND EXISTS (SELECT 1 FROM pg_attribute a
+         WHERE a.attrelid = s.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> '')
   FROM tree t
   JOIN pg_class r ON r.oid = t.root JOIN pg_namespace rn ON rn.oid = r.relnamespace
   JOIN pg_class s ON s.oid = t.oid JOIN pg_namespace sn ON sn.oid = s.relnamespace
@@ -188,7 +227,8 @@ func (s *Server) readCandidates(ctx context.Context, c *pgx.Conn) ([]Candidate, 
 		)
 		if err := rows.Scan(&t.table.Schema, &t.table.Name, &t.table.Owner, &t.table.kind, &t.table.persistence,
 			&t.table.Inherited, &itself, &relation, &t.leaf.Schema, &t.leaf.Name, &t.leaf.kind, &t.leaf.persistence,
-			&identity, &t.leaf.RowSecurity, &keys, &t.leaf.unique, &t.leaf.primary, &t.leaf.deferred); err != nil {
+			&identity, &t.leaf.RowSecurity, &keys, &t.leaf.unique, &t.leaf.primary, &t.leaf.deferred,
+			&t.leaf.proven, &t.leaf.computed); err != nil {
 			return nil, classify(op, err)
 		}
 		if err := errors.Join(t.leaf.identity.UnmarshalText([]byte(identity)), json.Unmarshal([]byte(keys), &t.leaf.keys)); err != nil {
@@ -214,7 +254,7 @@ type candidateRow struct {
 func (c *Candidate) include(l Leaf, itself, published bool) {
 	c.Published = c.Published || published
 	if itself {
-		c.keys, c.Partitioned = l.keys, l.kind == "p"
+		c.identity, c.keys, c.proven, c.Partitioned = l.identity, l.keys, l.proven, l.kind == "p"
 	}
 	if l.kind != "p" {
 		c.Leaves = append(c.Leaves, l)

@@ -32,6 +32,12 @@ type Table struct {
 	Generated []string
 	// Storage are the relations that hold rows: the table, or its leaves.
 	Storage []Storage
+	// KeyIndex is, under REPLICA IDENTITY FULL, the name of the index that
+	// proves Relation.Keys; "" where none does.
+	KeyIndex string
+	// Unpublished are the names of columns that the publication's column list
+	// leaves out, generated ones aside.
+	Unpublished []string
 	// typmods are the columns' own type modifiers, as the stream sends them;
 	// Relation has a domain's instead.
 	typmods []int32
@@ -55,6 +61,13 @@ type Storage struct {
 	KeyNames []string `json:"key_names"`
 }
 
+// keyIndex is an index that proves a key, by provesKeySQL.
+type keyIndex struct {
+	OID     uint32   `json:"oid"`
+	Name    string   `json:"name"`
+	Columns []string `json:"columns"`
+}
+
 // columnRow is one column in catalogSQL's answer.
 type columnRow struct {
 	Attnum   int16   `json:"attnum"`
@@ -68,6 +81,18 @@ type columnRow struct {
 	Missing  *string `json:"missing"`
 }
 
+// provesKeySQL is true for an index i that proves a key of its table: no two
+// rows have the same values in its columns at any moment, none has a NULL
+// there, and none of them is generated, which may not be published. A DEFERRABLE
+// constraint allows equal keys for a moment (pitfall V10); PostgreSQL 18 knows
+// NOT NULL constraints that nobody has validated.
+const provesKeySQL = `i.indisunique AND i.indimmediate AND i.indisvalid AND i.indisready
+           AND NOT i.indisexclusion AND i.indpred IS NULL AND i.indexprs IS NULL
+           AND NOT EXISTS (SELECT 1 FROM pg_attribute ka
+                WHERE ka.attrelid = i.indrelid AND ka.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                  AND (NOT ka.attnotnull OR ka.attgenerated <> '' OR EXISTS (SELECT 1 FROM pg_constraint n WHERE n.conrelid = i.indrelid
+                         AND n.contype = 'n' AND NOT n.convalidated AND ka.attnum = ANY (n.conkey))))`
+
 // catalogSQL describes published tables in one statement, so that each row is
 // consistent. Its parameters are the publication and a table's oid (0: all);
 // %[1]s and %[2]s stand for what PostgreSQL 13 and 14 lack: row filter and
@@ -76,7 +101,9 @@ type columnRow struct {
 //
 // Keys are the columns of the index that serves as replica identity, by the
 // rules of RelationGetIndexList: valid, unique, immediate, not partial; the
-// primary key for DEFAULT.
+// primary key for DEFAULT. FULL names no index: there it is one that proves a
+// key, the primary key first, then the narrowest. That of a partitioned table
+// is valid only if every partition has its part.
 const catalogSQL = `
 WITH pub AS (
   SELECT c.oid, c.relname, n.nspname, c.relreplident, c.relkind, c.relispartition, %[1]s AS filter, %[2]s AS attnames
@@ -107,6 +134,15 @@ SELECT pub.oid::text, pub.nspname::text, pub.relname::text, pub.relreplident::te
        coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
          WHERE a.attrelid = pub.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''
            AND NOT (%[3]s AND a.attname = ANY (pub.attnames))), '[]')::text,
+       coalesce((SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = pub.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+           AND a.attname <> ALL (pub.attnames)), '[]')::text,
+       coalesce((SELECT json_agg(json_build_object('oid', i.indexrelid::bigint, 'name', x.relname,
+                  'columns', (SELECT json_agg(ka.attname ORDER BY ka.attnum) FROM pg_attribute ka
+                    WHERE ka.attrelid = i.indrelid AND ka.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
+                  ORDER BY NOT i.indisprimary, i.indnkeyatts, i.indexrelid)
+          FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+         WHERE i.indrelid = pub.oid AND pub.relreplident = 'f' AND ` + provesKeySQL + `), '[]')::text,
        coalesce((SELECT json_agg(json_build_object('oid', s.oid::bigint, 'schema', sn.nspname, 'name', s.relname,
                   'rows', CASE WHEN s.relpages = 0 THEN -1 ELSE s.reltuples::bigint END,
                   'bytes', CASE WHEN s.relpages = 0 THEN -1 ELSE
@@ -155,7 +191,10 @@ func readTables(ctx context.Context, c *pgx.Conn, publication string, oid uint32
 		}
 		tables = append(tables, t)
 	}
-	return tables, classify(op, rows.Err())
+	if err := rows.Err(); err != nil {
+		return nil, classify(op, err)
+	}
+	return tables, classify(op, readFields(ctx, c, tables))
 }
 
 func scanTable(rows pgx.Rows) (Table, error) {
@@ -164,10 +203,12 @@ func scanTable(rows pgx.Rows) (Table, error) {
 		r                           change.Relation
 		oid, identity, kind         string
 		columns, generated, storage string
+		unpublished, indexes        string
 		cols                        []columnRow
+		proofs                      []keyIndex
 	)
 	if err := rows.Scan(&oid, &r.Schema, &r.Name, &identity, &kind, &t.IsPartition, &t.Filter,
-		&columns, &generated, &storage); err != nil {
+		&columns, &generated, &unpublished, &indexes, &storage); err != nil {
 		return t, err
 	}
 	n, err := strconv.ParseUint(oid, 10, 32)
@@ -176,7 +217,8 @@ func scanTable(rows pgx.Rows) (Table, error) {
 	}
 	r.OID = uint32(n)
 	if err := errors.Join(r.Identity.UnmarshalText([]byte(identity)), json.Unmarshal([]byte(columns), &cols),
-		json.Unmarshal([]byte(generated), &t.Generated), json.Unmarshal([]byte(storage), &t.Storage)); err != nil {
+		json.Unmarshal([]byte(generated), &t.Generated), json.Unmarshal([]byte(unpublished), &t.Unpublished),
+		json.Unmarshal([]byte(indexes), &proofs), json.Unmarshal([]byte(storage), &t.Storage)); err != nil {
 		return t, fmt.Errorf("reading table %s: %w", &r, err)
 	}
 	r.Columns = make([]change.Column, len(cols))
@@ -190,31 +232,46 @@ func scanTable(rows pgx.Rows) (Table, error) {
 	}
 	t.Partitioned = kind == "p"
 	t.Relation = &r
-	t.settle()
+	t.settle(proofs)
 	return t, nil
 }
 
-// settle takes the key from the table's own storage entry, and leaves in
-// Storage only what holds rows.
-func (t *Table) settle() {
+// settle takes the key from the table's own storage entry, or under FULL from
+// the first index that proves one, and leaves in Storage only what holds rows.
+func (t *Table) settle(proofs []keyIndex) {
 	r := t.Relation
 	for _, s := range t.Storage {
-		if s.OID != r.OID {
-			continue
-		}
-		for _, name := range s.KeyNames {
-			i := slices.IndexFunc(r.Columns, func(c change.Column) bool { return c.Name == name })
-			if i < 0 {
-				r.Keys = nil // part of the key is not published: no row can be found by it
-				break
-			}
-			r.Keys = append(r.Keys, i)
+		if s.OID == r.OID {
+			r.Keys = t.places(s.KeyNames)
 		}
 	}
-	slices.Sort(r.Keys)
+	if r.Identity == change.IdentityFull {
+		for _, p := range proofs {
+			if r.Keys = t.places(p.Columns); r.HasKey() {
+				r.KeyIndex, t.KeyIndex = p.OID, p.Name
+				break
+			}
+		}
+		r.Multiset = !r.HasKey()
+	}
 	if t.Partitioned {
 		t.Storage = slices.DeleteFunc(t.Storage, func(s Storage) bool { return s.Kind == "p" })
 	}
+}
+
+// places returns the places of columns, ascending; nil where one of them is not
+// published: no row can be found by them.
+func (t *Table) places(columns []string) []int {
+	var places []int
+	for _, name := range columns {
+		i := slices.IndexFunc(t.Relation.Columns, func(c change.Column) bool { return c.Name == name })
+		if i < 0 {
+			return nil
+		}
+		places = append(places, i)
+	}
+	slices.Sort(places)
+	return places
 }
 
 // Catalog is a session for the small reads of the running daemon. It is safe

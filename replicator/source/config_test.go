@@ -115,7 +115,7 @@ func TestClassify(t *testing.T) {
 func TestQueriesByVersion(t *testing.T) {
 	t.Parallel()
 	for major := 13; major <= 18; major++ {
-		cat, slot, start := source.CatalogQuery(major), source.SlotQuery(major), source.StartCommand("s", `p"q'r`, major)
+		cat, slot, start := source.CatalogQuery(major), source.SlotQuery(major), source.StartCommand("s", `p"q'r`, major, true)
 		if got := strings.Contains(cat, "p.rowfilter"); got != (major >= 15) {
 			t.Errorf("%d: rowfilter asked for: %t", major, got)
 		}
@@ -130,6 +130,12 @@ func TestQueriesByVersion(t *testing.T) {
 		}
 		if !strings.Contains(start, `publication_names '"p""q''r"'`) {
 			t.Errorf("%d: publication badly quoted: %s", major, start)
+		}
+		if got := strings.Contains(start, "streaming 'on'"); got != (major >= 14) {
+			t.Errorf("%d: streaming asked for: %t", major, got)
+		}
+		if plain := source.StartCommand("s", "p", major, false); strings.Contains(plain, "streaming") {
+			t.Errorf("%d: streaming asked for: %s", major, plain)
 		}
 	}
 }

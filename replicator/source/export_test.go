@@ -33,8 +33,8 @@ func AppendRow(dst change.Tuple, line []byte, n int) (change.Tuple, error) {
 }
 
 // StartCommand is startCommand.
-func StartCommand(slot, publication string, major int) string {
-	return startCommand(slot, publication, major, 0)
+func StartCommand(slot, publication string, major int, streaming bool) string {
+	return startCommand(slot, publication, major, startOptions{streaming: streaming})
 }
 
 // CatalogQuery and SlotQuery are what is sent to a server of a major version.

@@ -179,7 +179,7 @@ func (w *world) keeper(s *source.Server, sess *source.SlotSession) *source.Keepe
 
 func (w *world) stream(s *source.Server) *source.Stream {
 	w.t.Helper()
-	st, err := s.StartStream(w.t.Context(), 0)
+	st, err := s.StartStream(w.t.Context(), 0, false)
 	if err != nil {
 		w.t.Fatalf("StartStream: %v", err)
 	}

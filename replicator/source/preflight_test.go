@@ -74,7 +74,7 @@ func TestPreflightNamesAllProblems(t *testing.T) {
 	}
 	for check, wants := range map[string][]string{
 		"source.publication":      {"publish all operations", "part1: partitions are published one by one"},
-		"source.replica_identity": {"full_: FULL is not supported", without},
+		"source.replica_identity": {without},
 		"source.row_security":     {"rls"},
 		"source.privileges":       {`denied: no SELECT on "public"."denied" ("id", "secret")`, `GRANT SELECT ON "public"."denied" TO`},
 		"source.include":          {"public.absent"},

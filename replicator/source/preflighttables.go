@@ -115,12 +115,21 @@ func (p *Plan) checkStorageAccess(t *Table, st Storage, a access) {
 	}
 }
 
+// leaveOut ends a remedy with the way out that always works.
+const leaveOut = " or leave the table out by source.tables.exclude"
+
 // checkTable looks at one table's definition.
 func (s *Server) checkTable(p *Plan, t *Table) {
 	r := t.Relation
 	name := r.String()
 	if len(r.Columns) == 0 {
 		p.problem("source.columns", name, "no column is published", "leave the table out by source.tables.exclude")
+	}
+	for _, c := range r.Columns {
+		if strings.EqualFold(c.Name, change.RowColumn) {
+			p.problem("source.columns", name, fmt.Sprintf("column %q has the name of walshift's own column", c.Name),
+				"rename it,"+leaveOut)
+		}
 	}
 	if t.IsPartition && !p.Publication.ViaRoot {
 		p.problem(checkPublication, name, "partitions are published one by one",
@@ -140,10 +149,13 @@ func (s *Server) checkTable(p *Plan, t *Table) {
 	if len(t.Generated) > 0 {
 		p.warn("source.generated_columns", name, "left out: "+names(t.Generated), "")
 	}
-	if t.Filter != "" {
+	switch {
+	case t.Filter != "" && r.Identity == change.IdentityFull: // every change has the whole row
+		p.warn("source.row_filter", name, "only rows that match the publication's filter are replicated", "")
+	case t.Filter != "":
 		p.warn("source.row_filter", name, "only rows that match the publication's filter are replicated; a row that an update "+
 			"moves into it stops the table where it has large values that the update left alone",
-			"use no row filter on tables with large values")
+			"use no row filter on tables with large values, or REPLICA IDENTITY FULL")
 	}
 }
 
@@ -151,45 +163,90 @@ func (s *Server) checkTable(p *Plan, t *Table) {
 func (s *Server) checkTableIdentity(p *Plan, t *Table) {
 	r := t.Relation
 	name := r.String()
-	const leaveOut = " or leave the table out by source.tables.exclude"
-	remedy := "give the table a primary key (REPLICA IDENTITY DEFAULT), or ALTER TABLE … REPLICA IDENTITY USING INDEX " +
-		"on a unique index of NOT NULL columns," + leaveOut
-	why := ""
-	if o, hindered := p.obstacle(r); hindered && o.Harms {
-		remedy, why = o.Help+leaveOut, " ("+o.Reason+")"
-	}
-	for _, st := range t.Storage {
-		if st.OID != r.OID && st.Identity == string(rune(change.IdentityFull)) && r.Identity != change.IdentityFull {
-			p.problem(checkIdentity, name, "partition "+st.Schema+"."+st.Name+" has REPLICA IDENTITY FULL", remedy)
-		}
-	}
 	if r.Identity == change.IdentityFull {
-		p.problem(checkIdentity, name, "FULL is not supported yet", remedy)
+		p.checkFull(t, s.cfg.Publication)
+		p.checkLeaves(t)
 		return
 	}
 	if !r.HasKey() {
+		remedy := "give the table a primary key (REPLICA IDENTITY DEFAULT), or ALTER TABLE … REPLICA IDENTITY USING INDEX " +
+			"on a unique index of NOT NULL columns," + leaveOut
+		why := ""
+		if o, hindered := p.obstacle(r); hindered && o.Harms {
+			remedy, why = o.Help+leaveOut, " ("+o.Reason+")"
+		}
 		p.warn(checkIdentity, name, fmt.Sprintf("%s gives no key%s: the table is replicated by its inserts and truncates only. "+
 			"PostgreSQL itself refuses updates and deletes of it while it is published", r.Identity, why), remedy)
 	}
-	key := make([]string, 0, len(r.Keys))
 	for _, c := range r.KeyColumns() {
-		key = append(key, c.Name)
 		if !c.NotNull {
 			p.problem(checkIdentity, name, fmt.Sprintf("column %q of the key may be NULL", c.Name),
 				"ALTER TABLE "+quote(r.Schema)+"."+quote(r.Name)+" ALTER COLUMN "+quote(c.Name)+" SET NOT NULL;")
 		}
 	}
+	p.checkLeaves(t)
+}
+
+// checkFull looks at a table with REPLICA IDENTITY FULL: by what its rows are
+// told apart, and what makes PostgreSQL refuse its updates and deletes.
+func (p *Plan) checkFull(t *Table, publication string) {
+	r := t.Relation
+	name := r.String()
+	target := quote(r.Schema) + "." + quote(r.Name)
+	const refuses = ": PostgreSQL refuses the application's updates and deletes"
+	if len(t.Unpublished) > 0 {
+		p.problem(checkIdentity, name, "REPLICA IDENTITY FULL, and the publication's column list leaves out "+names(t.Unpublished)+refuses,
+			"publish the table without a column list,"+leaveOut)
+	}
+	if len(t.Generated) > 0 && p.Identity.Major() >= 18 {
+		p.problem(checkIdentity, name, "REPLICA IDENTITY FULL, and generated columns are not published ("+names(t.Generated)+")"+refuses,
+			"ALTER TABLE "+target+" REPLICA IDENTITY DEFAULT; with a primary key, or ALTER PUBLICATION "+quote(publication)+
+				" SET (publish_generated_columns = stored); where all of them are stored,"+leaveOut)
+	}
+	if r.Multiset {
+		p.warn(checkIdentity, name, "FULL, and no index proves a key: the table is replicated as a multiset. Its rows are told apart by a hash "+
+			"of all their values, in a column "+change.RowColumn+" of the target; before copies of rows are taken away, the target's are "+
+			"counted and what remains is loaded again", "give the table a primary key, or a unique index that is not DEFERRABLE, "+
+			"of NOT NULL columns, before the first load")
+		return
+	}
+	key := make([]string, len(r.Keys))
+	for i, c := range r.KeyColumns() {
+		key[i] = c.Name
+	}
+	p.add(change.Finding{
+		ID: checkIdentity, Level: change.LevelPass, Table: name,
+		Seen: fmt.Sprintf("FULL; index %s proves that (%s) is a key. Should it be dropped, the table stops", t.KeyIndex, names(key)),
+	})
+}
+
+// checkLeaves compares the replica identities of partitions with the table's:
+// changes come by those, and are announced by this (pitfall V10).
+func (p *Plan) checkLeaves(t *Table) {
+	r := t.Relation
+	name := r.String()
+	key := make([]string, len(r.Keys))
+	for i, c := range r.KeyColumns() {
+		key[i] = c.Name
+	}
 	slices.Sort(key)
+	full := r.Identity == change.IdentityFull
 	for _, st := range t.Storage {
 		own := slices.Sorted(slices.Values(st.KeyNames))
+		leaf, alter := st.Schema+"."+st.Name, "ALTER TABLE "+quote(st.Schema)+"."+quote(st.Name)+" REPLICA IDENTITY "
+		leafFull := st.Identity == string(rune(change.IdentityFull))
 		switch {
-		case !t.Partitioned && len(own) > 0 && !r.HasKey():
+		case !t.Partitioned && !full && len(own) > 0 && !r.HasKey():
 			p.problem(checkIdentity, name, "the publication's column list leaves out a column of the key ("+names(own)+")",
 				"add the key's columns to the list")
-		case t.Partitioned && st.Identity != string(rune(change.IdentityFull)) && !slices.Equal(own, key):
-			p.problem(checkIdentity, name, fmt.Sprintf("partition %s.%s has the identity (%s), the table itself (%s)",
-				st.Schema, st.Name, names(own), names(key)),
-				"give table and partitions the same replica identity")
+		case !t.Partitioned || full && leafFull:
+		case full:
+			p.problem(checkIdentity, name, "partition "+leaf+" has not REPLICA IDENTITY FULL as the table itself has", alter+"FULL;")
+		case leafFull:
+			p.problem(checkIdentity, name, "partition "+leaf+" has REPLICA IDENTITY FULL, the table itself has not", alter+"DEFAULT;")
+		case !slices.Equal(own, key):
+			p.problem(checkIdentity, name, fmt.Sprintf("partition %s has the identity (%s), the table itself (%s)",
+				leaf, names(own), names(key)), "give table and partitions the same replica identity")
 		}
 	}
 }

@@ -27,7 +27,7 @@ func TestSlotLife(t *testing.T) {
 	if err := s.DropSlot(ctx); err != nil {
 		t.Errorf("DropSlot of nothing: %v", err)
 	}
-	_, err := s.StartStream(ctx, 0)
+	_, err := s.StartStream(ctx, 0, false)
 	if !errors.Is(err, source.ErrSlotMissing) || change.ScopeOf(err) != change.ScopeFatal {
 		t.Errorf("StartStream without a slot: %v", err)
 	}
@@ -50,7 +50,7 @@ func TestSlotLife(t *testing.T) {
 		t.Errorf("CreateSlot twice: %v", err)
 	}
 	st := w.stream(s)
-	_, err = s.StartStream(ctx, 0)
+	_, err = s.StartStream(ctx, 0, false)
 	if !errors.Is(err, source.ErrSlotActive) || change.ScopeOf(err) != change.ScopeRetry {
 		t.Errorf("StartStream twice: %v", err)
 	}
@@ -233,7 +233,7 @@ func TestS3LostSlot(t *testing.T) {
 	if err != nil || !found || !slot.Lost() {
 		t.Fatalf("slot %+v, %t, %v", slot, found, err)
 	}
-	_, err = s.StartStream(t.Context(), 0)
+	_, err = s.StartStream(t.Context(), 0, false)
 	if !errors.Is(err, source.ErrSlotLost) || change.ScopeOf(err) != change.ScopeFatal {
 		t.Errorf("StartStream from a lost slot: %v", err)
 	}

@@ -55,13 +55,18 @@ const behindLimit = time.Second
 type Stream struct {
 	// Identity is the server that the stream comes from.
 	Identity Identity
+	// Streams says that the server was asked to send transactions in progress.
+	Streams bool
 
 	conn net.Conn
 	sock *socket // conn, or what lies under its TLS; nil in tests
 	in   *frames
 	// sent and committed are the server's time of the last message and the
-	// commit time of the last Begin, in microseconds since 2000.
+	// commit time of the last Begin, in microseconds since 2000; inBlock says
+	// that a block of a transaction in progress is being received, which has no
+	// commit time. The server sends such a block as fast as it can.
 	sent, committed int64
+	inBlock         bool
 	// done is the Done channel of the context that is being watched; unwatch
 	// ends that.
 	done    <-chan struct{}
@@ -74,9 +79,10 @@ type Stream struct {
 // publication. The server begins at the higher of from and the slot's
 // confirmed position, always at a transaction's beginning; from 0 means the
 // slot's. The stream asks for protocol version 1 on PostgreSQL 13 and 2 above,
-// in text format, without logical messages and without streaming of
-// transactions in progress. ctx bounds the start only.
-func (s *Server) StartStream(ctx context.Context, from pglogrepl.LSN) (*Stream, error) {
+// in text format, without logical messages; with streaming, for transactions in
+// progress as well, which PostgreSQL 13 does not know: see [Stream.Streams].
+// ctx bounds the start only.
+func (s *Server) StartStream(ctx context.Context, from pglogrepl.LSN, streaming bool) (*Stream, error) {
 	pc, err := s.connectReplication(ctx, "stream")
 	if err != nil {
 		return nil, err
@@ -104,7 +110,8 @@ func (s *Server) StartStream(ctx context.Context, from pglogrepl.LSN) (*Stream, 
 			return nil, classify(op, err)
 		}
 	}
-	cmd := startCommand(s.cfg.Slot, s.cfg.Publication, id.Major(), from)
+	st.Streams = streaming && streamsFrom <= id.Major()
+	cmd := startCommand(s.cfg.Slot, s.cfg.Publication, id.Major(), startOptions{from: from, streaming: st.Streams})
 	if err := st.start(ctx, cmd); err != nil {
 		st.abandon()
 		if ctx.Err() == nil {
@@ -115,14 +122,28 @@ func (s *Server) StartStream(ctx context.Context, from pglogrepl.LSN) (*Stream, 
 	return st, nil
 }
 
+// streamsFrom is the major version from which on a server knows protocol
+// version 2 and streams transactions in progress.
+const streamsFrom = 14
+
+type startOptions struct {
+	from      pglogrepl.LSN
+	streaming bool
+}
+
 // startCommand builds START_REPLICATION for a server of the major version.
-func startCommand(slot, publication string, major int, from pglogrepl.LSN) string {
-	proto := 1
-	if major >= 14 {
+// Streaming is 'on' and never 'parallel', which sends more and means nothing to
+// a reader that waits for the commit.
+func startCommand(slot, publication string, major int, o startOptions) string {
+	proto, streaming := 1, ""
+	if major >= streamsFrom {
 		proto = 2
+		if o.streaming {
+			streaming = ", streaming 'on'"
+		}
 	}
-	return fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (proto_version '%d', publication_names %s)",
-		quote(slot), from, proto, literal(quote(publication)))
+	return fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (proto_version '%d', publication_names %s%s)",
+		quote(slot), o.from, proto, literal(quote(publication)), streaming)
 }
 
 // newStream wraps a connection on which replication has not begun.
@@ -224,8 +245,8 @@ func (st *Stream) event(b []byte) (Event, bool) {
 		}
 		data := b[dataHeader:]
 		st.sent = int64(binary.BigEndian.Uint64(b[17:]))
-		if len(data) >= 17 && data[0] == pglogreplBegin {
-			st.committed = int64(binary.BigEndian.Uint64(data[9:]))
+		if len(data) > 0 {
+			st.pace(data)
 		}
 		return Event{
 			Kind:     XLogData,
@@ -246,9 +267,21 @@ func (st *Stream) event(b []byte) (Event, bool) {
 	return Event{}, false
 }
 
-// pglogreplBegin is the type of pgoutput's Begin message: final LSN, commit
-// time, xid follow.
-const pglogreplBegin = byte(pglogrepl.MessageTypeBegin)
+// pace notes what a message says about the distance to the server's end. Begin
+// is final LSN, commit time, xid.
+func (st *Stream) pace(data []byte) {
+	switch pglogrepl.MessageType(data[0]) { //nolint:exhaustive // the others say nothing
+	case pglogrepl.MessageTypeBegin:
+		if len(data) >= 17 {
+			st.committed = int64(binary.BigEndian.Uint64(data[9:]))
+		}
+	case pglogrepl.MessageTypeStreamStart:
+		st.inBlock = true
+	case pglogrepl.MessageTypeStreamStop:
+		// Nothing is known to wait behind it; the next Begin tells.
+		st.inBlock, st.committed = false, st.sent
+	}
+}
 
 // frame returns the next protocol message, reading as often as it takes.
 func (st *Stream) frame(ctx context.Context) (byte, []byte, error) {
@@ -269,7 +302,7 @@ func (st *Stream) frame(ctx context.Context) (byte, []byte, error) {
 func (st *Stream) fill(ctx context.Context, need int) error {
 	st.watch(ctx)
 	if st.sock != nil {
-		st.sock.batch = st.sent-st.committed > behindLimit.Microseconds()
+		st.sock.batch = st.inBlock || st.sent-st.committed > behindLimit.Microseconds()
 		st.sock.done = ctx.Done()
 	}
 	for {

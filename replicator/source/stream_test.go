@@ -45,7 +45,7 @@ func TestStreamConfirmsAndResumes(t *testing.T) {
 		t.Errorf("confirmed %v, want %s (%v)", slot.ConfirmedFlush, first.end, err)
 	}
 	// What was not confirmed comes again, whole; asking below doesn't help.
-	again, err := s.StartStream(t.Context(), 1)
+	again, err := s.StartStream(t.Context(), 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func drain(t *testing.T, w *world, slot, dsn, end string) (time.Duration, int) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	st, err := s.StartStream(t.Context(), 0)
+	st, err := s.StartStream(t.Context(), 0, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,13 +43,7 @@ func (w *Warehouse) Apply(ctx context.Context, run Run) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	p, statements, err := w.attempt(ctx, run, last, true)
-	if errors.Is(err, errShared) {
-		// Each table by itself again: then the file, line and column at fault
-		// are those of the log.
-		w.log.Warn("shared_staging_failed", zap.Error(err))
-		p, statements, err = w.attempt(ctx, run, last, false)
-	}
+	p, statements, err := w.attempts(ctx, run, last)
 	if err != nil {
 		return Result{}, fault(fmt.Sprintf("applying batches %d to %d", run.Batches[0].Seq, last.Seq), err)
 	}
@@ -58,9 +52,27 @@ func (w *Warehouse) Apply(ctx context.Context, run Run) (Result, error) {
 		Statements: statements, Commits: int64(min(len(p.staged), w.cfg.StagingSessions)) + 1, Duration: time.Since(started),
 	}
 	for _, j := range p.staged {
-		r.Copies += int64(len(j.copies))
+		r.Copies += int64(len(j.copies)) + j.back
 	}
 	return r, nil
+}
+
+// attempts does a run, and once more where another way has to be taken.
+func (w *Warehouse) attempts(ctx context.Context, run Run, last *change.Manifest) (*plan, int64, error) {
+	for share := true; ; {
+		p, statements, err := w.attempt(ctx, run, last, share)
+		switch {
+		case errors.Is(err, errLargeKept): // at most once per table
+			w.findLarge(ctx, p)
+		case share && errors.Is(err, errShared):
+			// Each table by itself again: then the file, line and column at fault
+			// are those of the log.
+			w.log.Warn("shared_staging_failed", zap.Error(err))
+			share = false
+		default:
+			return p, statements, err
+		}
+	}
 }
 
 // attempt plans, stages and writes a run. It returns the number of statements.
@@ -187,11 +199,19 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 	case stepTruncate:
 		op = "emptying"
 		_, err = run(sqltext.DeleteAll(st.table))
+	case stepTake:
+		return w.take(ctx, s, st)
 	case stepCopy:
 		return w.copy(ctx, s, st.copy)
 	case stepFill:
 		op = "filling kept columns"
-		err = w.affect(st, op, st.job.kept, true)(run(sqltext.Fill(&st.job.staging)))
+		// In any case: a row that is not filled would hold NULL (V18).
+		err = w.affect(st, op, st.job.kept, false)(run(sqltext.Fill(&st.job.staging)))
+		if err = w.fillFailed(st, err); errors.Is(err, errLargeKept) {
+			return err
+		}
+	case stepComplete:
+		return w.complete(ctx, s, st)
 	case stepDelete:
 		op = "deleting rows"
 		err = w.affect(st, op, st.job.rows, true)(run(sqltext.Delete(&st.job.staging)))
@@ -204,7 +224,11 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 	case stepReplace:
 		op = "replacing rows"
 		err = w.affect(st, op, st.job.existed, true)(run(sqltext.Delete(&st.job.staging)))
-		if err == nil {
+		switch {
+		case err != nil:
+		case st.job.completes:
+			err = w.bringBack(ctx, s, st)
+		default:
 			err = w.affect(st, op, st.job.rows, false)(run(sqltext.Insert(&st.job.staging)))
 		}
 	case stepMerge:
@@ -226,13 +250,13 @@ func (w *Warehouse) step(ctx context.Context, s *session, st *step) error {
 // reachStep marks the seam behind a step.
 func reachStep(kind stepKind) {
 	switch kind {
-	case stepDelete, stepRemove:
+	case stepDelete, stepRemove, stepTake:
 		change.Reach(change.SeamApplyDeleted)
 	case stepMerge, stepReplace:
 		change.Reach(change.SeamApplyMerged)
 	case stepInsert, stepCopy:
 		change.Reach(change.SeamApplyInserted)
-	case stepTruncate, stepFill:
+	case stepTruncate, stepFill, stepComplete:
 	}
 }
 

@@ -35,13 +35,14 @@ func relations(ctx context.Context, s *session, schemas []string) ([]relation, e
 	return out, nil
 }
 
-// prepared reports whether the pipeline's own tables are there.
-func (w *Warehouse) prepared(ctx context.Context, s *session) (bool, error) {
+// prepared returns what schema walshift holds, and whether the pipeline's own
+// tables are there.
+func (w *Warehouse) prepared(ctx context.Context, s *session) ([]relation, bool, error) {
 	found, err := relations(ctx, s, []string{sqltext.Schema})
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	return slices.ContainsFunc(found, func(r relation) bool { return r.name == sqltext.FenceTable(w.cfg.Pipeline) }), nil
+	return found, slices.ContainsFunc(found, func(r relation) bool { return r.name == sqltext.FenceTable(w.cfg.Pipeline) }), nil
 }
 
 // Peek reads the pipeline's state and changes nothing. It waits for at most
@@ -58,7 +59,7 @@ func (w *Warehouse) peek(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if known, err := w.prepared(ctx, s); err != nil || !known {
+	if _, known, err := w.prepared(ctx, s); err != nil || !known {
 		return State{}, err
 	}
 	wait, cancel := context.WithTimeout(ctx, w.cfg.LockWait)
@@ -115,7 +116,11 @@ func (w *Warehouse) arrive(ctx context.Context, epoch uint64) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if known, err := w.prepared(ctx, s); err != nil || !known {
+	there, known, err := w.prepared(ctx, s)
+	if err != nil || !known {
+		return State{}, err
+	}
+	if err := w.completeIncidents(ctx, s, there); err != nil {
 		return State{}, err
 	}
 	w.epoch, w.lost = epoch, ""

@@ -49,6 +49,9 @@ func (w *Warehouse) catchUp(ctx context.Context, oid uint32, from pglogrepl.LSN,
 	// The planner leaves out what is not live.
 	w.positions[oid] = live
 	rows, err := w.replay(ctx, batches, live)
+	for errors.Is(err, errLargeKept) { // once: the table is remembered
+		rows, err = w.replay(ctx, batches, live)
+	}
 	if err != nil {
 		// A COMMIT in doubt has been looked up, and the positions read anew.
 		if p := w.positions[oid]; p == live {

@@ -113,6 +113,9 @@ func (c *checker) relation(rel *change.Relation) {
 	if sqltext.Fold(target.Schema) == sqltext.Schema {
 		c.fail(checkNames, rel, "schema "+target.Schema+" is walshift's own", "map it to another in target.schemas")
 	}
+	if strings.HasPrefix(target.Table, "#") { // r_CREATE_TABLE_NEW, whatever the statement says
+		c.fail(checkNames, rel, "a table whose name begins with # is a temporary one on Redshift", "rename it on the source, or "+leaveOut)
+	}
 	table, err := c.w.table(rel)
 	if err != nil {
 		c.fail(checkTypes, rel, err.Error(), "publish the table without the column (a column list), or change its type, or "+leaveOut)
@@ -126,10 +129,16 @@ func (c *checker) relation(rel *change.Relation) {
 	if rel.HasKey() { // a staging table has the origin key and the flags as well
 		limit -= len(rel.Keys) + 1
 	}
+	if rel.Multiset { // the hash, and in a staging table the number of copies
+		limit -= 2
+	}
 	if n := len(rel.Columns); n > limit {
 		c.fail(checkColumns, rel, fmt.Sprintf("it has %d columns, %d can be replicated", n, limit), "publish fewer by a column list, or "+leaveOut)
 	}
 	names := make(map[string]string)
+	if rel.Multiset {
+		names[sqltext.RowColumn] = sqltext.RowColumn
+	}
 	for i := range rel.Columns {
 		name := rel.Columns[i].Name
 		if sqltext.IsReservedColumn(name) {
@@ -146,13 +155,17 @@ func (c *checker) relation(rel *change.Relation) {
 // types says which columns become another type than their own.
 func (c *checker) types(rel *change.Relation, table *sqltext.Table) {
 	var changed []string
-	for i := range table.Columns {
+	for i := range rel.Columns {
 		m, col := table.Columns[i].Mapping, &rel.Columns[i]
-		unbounded := col.Type == "numeric" && col.Typmod < 0
-		if (m.Exact && !unbounded) || m.Super() {
+		if (m.Exact && !col.Unbounded()) || m.Super() {
 			continue
 		}
-		changed = append(changed, fmt.Sprintf("%q (%s) becomes %s", col.Name, col.Type, m.DDL))
+		ddl := m.DDL
+		if col.Unbounded() && col.Numeric == nil && !m.Text() {
+			ddl = fmt.Sprintf("DECIMAL(38,s), s from %d to %d by its values (of more than 8 GiB by a sample)",
+				change.MinNumericScale, change.MaxNumericScale)
+		}
+		changed = append(changed, fmt.Sprintf("%q (%s) becomes %s", col.Name, col.Type, ddl))
 	}
 	if len(changed) > 0 {
 		c.f.Add(change.Finding{

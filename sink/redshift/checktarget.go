@@ -53,7 +53,7 @@ func (c *checker) existing(ctx context.Context, rels []*change.Relation) error {
 		there[r.name] = r.kind
 	}
 	ours := make(map[sqltext.Name]bool)
-	known, err := c.w.prepared(ctx, c.s)
+	_, known, err := c.w.prepared(ctx, c.s)
 	if err == nil && known {
 		positions, err := c.w.readPositions(ctx, c.s)
 		if err != nil {

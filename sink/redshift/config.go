@@ -61,13 +61,14 @@ type Config struct {
 	Pipeline string
 	Strategy Strategy
 	// CheckCounts compares affected rows with the manifests. Rows that COPY
-	// loads are compared in any case.
+	// loads, and rows whose kept columns are filled, are compared in any case.
 	CheckCounts bool
 	// StagingSessions is the number of sessions that load staging and shadow
 	// tables, 1 to 50 (the slots of a manual queue).
 	StagingSessions int
 	// FoldBytes bounds, in memory, what is folded of one table's small files at
-	// a time; about twelve times as much may be in use. At least 64 KiB.
+	// a time; about twelve times as much may be in use. It bounds as well one
+	// file of the rows that remain of a multiset's. At least 64 KiB.
 	FoldBytes int64
 	// Schemas maps source schemas to target schemas; one that is missing keeps
 	// its name.

@@ -26,6 +26,7 @@
 // other; up to Config.StagingSessions others load staging and shadow tables in
 // parallel. All are opened when first needed and looked at before each use.
 //
-// Reading order: warehouse.go, apply.go with plan.go and stage.go, load.go,
-// fence.go with session.go, errors.go.
+// Reading order: warehouse.go, apply.go with plan.go and stage.go, multiset.go
+// with remaining.go for tables without a key, load.go, fence.go with session.go,
+// errors.go.
 package redshift

@@ -170,7 +170,7 @@ func countFault(op string, rel *change.Relation, got, want int64) error {
 	return &change.Fault{
 		Scope: change.ScopeTable, Code: change.CodeCounts, Op: op, Table: rel.String(), TableOID: rel.OID,
 		Err: fmt.Errorf("%d rows instead of %d: the target is not what the log left there", got, want),
-		Remedy: "find who else writes to the target, take the right away, and load the table again; " +
+		Remedy: "find who else writes to the target and take the right away; undo what was done and run `walshift retry`, or load the table again; " +
 			"apply.check_counts: false would hide the difference",
 	}
 }

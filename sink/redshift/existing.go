@@ -17,7 +17,7 @@ func (w *Warehouse) keeps(ctx context.Context, rel *change.Relation, table *sqlt
 	if w.cfg.Existing != ExistingTruncate {
 		return false, nil
 	}
-	found, misfits, err := w.misfits(ctx, w.main, table)
+	found, misfits, err := w.misfits(ctx, w.main, rel)
 	if err == nil && len(misfits) > 0 {
 		err = &change.Fault{
 			Scope: change.ScopeTable, Code: change.CodeTarget, Op: "loading", Table: rel.String(), TableOID: rel.OID,
@@ -30,11 +30,15 @@ func (w *Warehouse) keeps(ctx context.Context, rel *change.Relation, table *sqlt
 
 // misfits looks at an existing target: whether it is there, and what speaks
 // against it.
-func (w *Warehouse) misfits(ctx context.Context, s *session, table *sqltext.Table) (found bool, bad []string, err error) {
-	name := w.storedName(table.Name)
+func (w *Warehouse) misfits(ctx context.Context, s *session, rel *change.Relation) (found bool, bad []string, err error) {
+	name := w.storedName(w.target(rel))
 	columns, err := w.columnsOf(ctx, s, name)
 	if err != nil || len(columns) == 0 {
 		return false, nil, err
+	}
+	table, err := w.table(w.settledBy(rel, columns))
+	if err != nil {
+		return true, nil, err
 	}
 	bad = table.Misfits(columns, w.db.stored)
 	ok, err := s.number(ctx)(sqltext.CanWrite(name))
@@ -98,15 +102,32 @@ func (c *checker) kept(ctx context.Context, rel *change.Relation, kind string) e
 			"rename it, or map the source schema to another one in target.schemas")
 		return nil
 	}
-	table, err := c.w.table(rel)
-	if err != nil {
+	if _, err := c.w.table(rel); err != nil {
 		return nil //nolint:nilerr // relation has listed it
 	}
-	_, misfits, err := c.w.misfits(ctx, c.s, table)
+	_, misfits, err := c.w.misfits(ctx, c.s, rel)
 	for _, m := range misfits {
 		c.fail(checkTargets, rel, "target "+target.String()+": "+m, "change the target, or drop it and let walshift make it")
 	}
-	return err
+	if err != nil || len(misfits) > 0 || !rel.Multiset || c.w.cfg.Existing != ExistingAdopt {
+		return err
+	}
+	return c.hashed(ctx, rel, target)
+}
+
+// hashed refuses a target whose rows are to be taken as they are and lack their
+// hashes: none of them would be found when the source takes it away.
+func (c *checker) hashed(ctx context.Context, rel *change.Relation, target sqltext.Name) error {
+	n, err := c.s.number(ctx)(sqltext.CountUnhashed(target))
+	if err != nil {
+		return fmt.Errorf("counting rows without a hash in %s: %w", target, err)
+	}
+	if n > 0 {
+		c.fail(checkTargets, rel, fmt.Sprintf("target %s: %d rows have no hash in column %q, by which rows without a key are found",
+			target, n, sqltext.RowColumn),
+			"give the source table a primary key, or let walshift load it (snapshot.mode: initial), or "+leaveOut)
+	}
+	return nil
 }
 
 // Finish ends a load that nothing follows: the tables stay loaded as of their

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"regexp"
 	"strings"
@@ -65,9 +66,11 @@ func newFake(t *testing.T) *fake {
 	}
 	f := &fake{
 		t: t, ln: ln, conns: make(map[net.Conn]bool), manifests: make(map[string][]change.File),
-		records:   make(map[string]string),
-		fence:     fakeFence{"3", "7", "start", "0/700"},
-		relations: [][]string{{"walshift", "fence_shop", "r"}, {"walshift", "positions_shop", "r"}},
+		records: make(map[string]string),
+		fence:   fakeFence{"3", "7", "start", "0/700"},
+		relations: [][]string{
+			{"walshift", "fence_shop", "r"}, {"walshift", "positions_shop", "r"}, {"walshift", "incidents_shop", "r"}, {"walshift", "acks_shop", "r"},
+		},
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -113,6 +116,13 @@ func (f *fake) ReadRecords(_ context.Context, file *change.File, _ int64) ([]byt
 		return []byte(records), nil
 	}
 	return nil, change.ErrTooLarge
+}
+
+// OpenRecords implements redshift.Files.
+func (f *fake) OpenRecords(_ context.Context, file *change.File) (io.ReadCloser, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return io.NopCloser(strings.NewReader(f.records[file.Key])), nil
 }
 
 // PutRecords implements redshift.Files.

@@ -20,8 +20,8 @@ var ErrNoIncident = errors.New("there is no such incident")
 // Incident is an incident as Redshift holds it.
 type Incident struct {
 	change.Incident
-	// Open says that nobody has acknowledged it.
-	Open bool
+	// State is "open", "acknowledged", or "accepted" by the configuration.
+	State string
 }
 
 // incidentJobs returns the COPYs of the incidents of batches, but for tables
@@ -80,6 +80,49 @@ func (w *Warehouse) createIncidents(ctx context.Context, s *session) error {
 	return nil
 }
 
+// completeIncidents makes the tables of incidents of a pipeline that an earlier
+// version has made without them: an apply could not record what its policies
+// have changed. Where the configuration accepts incidents, which older views
+// don't know, it makes the view anew. found is what schema walshift holds.
+func (w *Warehouse) completeIncidents(ctx context.Context, s *session, found []relation) error {
+	whole := true
+	for _, name := range []sqltext.Name{sqltext.IncidentsTable(w.cfg.Pipeline), sqltext.AcksTable(w.cfg.Pipeline)} {
+		whole = whole && slices.ContainsFunc(found, func(r relation) bool { return r.name == name })
+	}
+	if whole && !w.cfg.Values.AcceptsAny() {
+		return nil
+	}
+	if !whole {
+		if err := s.transaction(ctx, func() error { return w.createIncidents(ctx, s) }); err != nil {
+			return incompleteFault(err)
+		}
+		w.log.Warn("incidents_tables_created", zap.String("pipeline", w.cfg.Pipeline))
+		var err error
+		if found, err = relations(ctx, s, []string{sqltext.Schema}); err != nil {
+			return err
+		}
+	}
+	if err := w.createIncidentsView(ctx, s, found); err != nil {
+		if !answered(err) {
+			return err
+		}
+		// It may be another user's. Nothing that is applied depends on it.
+		w.log.Warn("incidents_view_not_renewed", zap.Error(err))
+	}
+	return nil
+}
+
+func incompleteFault(err error) error {
+	if scopeOf(err) != change.ScopeLoop {
+		return err
+	}
+	return &change.Fault{
+		Scope: change.ScopeLoop, Code: change.CodeWarehouseRefused, Op: "making the tables of incidents, which this version needs", Err: err,
+		Remedy: "let the user of redshift.dsn make them: GRANT USAGE, CREATE ON SCHEMA " + sqltext.Schema + " TO its user or group; " +
+			"apply goes on by itself then",
+	}
+}
+
 // createIncidentsView makes the public view over the incidents of all
 // pipelines that have a table of them.
 func (w *Warehouse) createIncidentsView(ctx context.Context, s *session, found []relation) error {
@@ -111,7 +154,8 @@ func (w *Warehouse) forgetIncidents(ctx context.Context, s *session) error {
 	return nil
 }
 
-// OpenIncidents returns the number of incidents that nobody has acknowledged.
+// OpenIncidents returns the number of incidents that nobody has acknowledged
+// and that the configuration does not accept.
 func (w *Warehouse) OpenIncidents(ctx context.Context) (int64, error) {
 	var n int64
 	err := w.withIncidents(ctx, func(s *session) error {
@@ -205,6 +249,6 @@ func (r record) incident() (Incident, error) {
 	if !r.null(12) {
 		e.Original = append([]byte{}, r[12]...)
 	}
-	e.Open = r.text(14) == "open"
+	e.State = r.text(14)
 	return e, errors.Join(errs[:]...)
 }

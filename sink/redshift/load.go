@@ -31,6 +31,9 @@ func (w *Warehouse) load(ctx context.Context, rel *change.Relation, x pglogrepl.
 	incidents := w.addIncidents(nil, rel, 0, change.IncidentFiles(files))
 	files = change.DataFiles(files)
 	rows := change.Count(files)
+	if err := checkShape(rel, files); err != nil {
+		return 0, err
+	}
 	pad := slices.ContainsFunc(files, func(f change.File) bool { return f.Pad })
 	l := &tableLoad{w: w, rel: rel, x: x, rows: rows, pad: pad, incidents: incidents, attempt: newID()}
 	done, err := l.begin(ctx)
@@ -161,7 +164,7 @@ func (w *Warehouse) missingSchema(ctx context.Context, schema string) (bool, err
 func (l *tableLoad) fill(ctx context.Context, files []change.File) error {
 	var jobs []*copyJob
 	for _, f := range files {
-		columns, err := l.table.Names(f.Columns)
+		columns, err := l.table.Names(fileColumns(&f))
 		if err != nil {
 			return tableFault("planning the load", l.rel, err)
 		}

@@ -43,6 +43,13 @@ type stageJob struct {
 	// rows are staged; of them existed are in the target before the segment's
 	// merges, and kept have kept columns.
 	rows, existed, kept int64
+	// back is the number of COPYs that brought remaining rows of a multiset, or
+	// completed ones, back.
+	back int64
+	// completes says that kept values are read, not filled by a join; completed
+	// are the COPYs that bring the rows back.
+	completes bool
+	completed []*copyJob
 	// shared is set for a shared staging table, of the given slots. A table's
 	// part of one has a job for its own statements: rows are then those that it
 	// inserts, and doomed those that it looks for in the target first, of which
@@ -65,7 +72,9 @@ type stepKind int
 
 const (
 	stepTruncate stepKind = iota
+	stepTake              // DELETE of a multiset's rows, and COPY of what remains of them
 	stepFill
+	stepComplete // kept values read and put into files
 	stepDelete
 	stepMerge
 	stepReplace // DELETE and INSERT of staged rows
@@ -268,17 +277,18 @@ func (p *planner) segment(plan *tablePlan, seq uint64, s *change.SegmentFiles, t
 	for _, f := range s.Files {
 		kinds[f.Kind] = append(kinds[f.Kind], f)
 	}
-	for _, k := range []change.Kind{change.KindMultiset, change.KindRaw} {
-		if len(kinds[k]) > 0 {
-			return atBatch(&change.Fault{
-				Scope: change.ScopeTable, Code: change.CodeNotApplicable, Op: "applying changes", Table: rel.String(), TableOID: rel.OID,
-				Err:    fmt.Errorf("this version can't apply files of kind %q", k),
-				Remedy: "run a newer walshift",
-			}, seq)
-		}
+	if len(kinds[change.KindRaw]) > 0 {
+		return atBatch(&change.Fault{
+			Scope: change.ScopeTable, Code: change.CodeNotApplicable, Op: "applying changes", Table: rel.String(), TableOID: rel.OID,
+			Err:    fmt.Errorf("this version can't apply files of kind %q", change.KindRaw),
+			Remedy: "run a newer walshift",
+		}, seq)
+	}
+	if err := checkShape(rel, s.Files); err != nil {
+		return atBatch(err, seq)
 	}
 	b := &segmentPlan{planner: p, t: plan, rel: rel, table: table, seq: seq}
-	if s.Truncate || len(kinds[change.KindDelete])+len(kinds[change.KindUpsert])+len(kinds[change.KindPartial]) > 0 {
+	if s.Truncate || len(kinds[change.KindInsert]) < len(s.Files) {
 		plan.flush(p.plan)
 	}
 	if s.Truncate {
@@ -302,6 +312,13 @@ func (b *segmentPlan) step(s step) {
 }
 
 func (b *segmentPlan) files(kinds map[change.Kind][]change.File) error {
+	taken, err := b.stage(kinds[change.KindMultiset])
+	if err != nil {
+		return err
+	}
+	for _, j := range taken {
+		b.step(step{kind: stepTake, job: j})
+	}
 	partials, err := b.stage(kinds[change.KindPartial])
 	if err != nil {
 		return err
@@ -315,7 +332,11 @@ func (b *segmentPlan) files(kinds map[change.Kind][]change.File) error {
 		return err
 	}
 	for _, j := range partials {
-		b.step(step{kind: stepFill, job: j})
+		kind := stepFill
+		if j.completes = b.w.completes(b.rel.OID, b.table, j.staging.Kept); j.completes {
+			kind = stepComplete
+		}
+		b.step(step{kind: kind, job: j})
 	}
 	for _, j := range deletes {
 		b.step(step{kind: stepDelete, job: j})
@@ -339,7 +360,7 @@ func (b *segmentPlan) inserts(files []change.File) error {
 			padded = append(padded, f)
 			continue
 		}
-		columns, err := b.table.Names(f.Columns)
+		columns, err := b.table.Names(fileColumns(&f))
 		if err != nil {
 			return atBatch(tableFault("planning inserts", b.rel, err), b.seq)
 		}
@@ -384,7 +405,7 @@ func (b *segmentPlan) stage(files []change.File) ([]*stageJob, error) {
 	for _, f := range files {
 		i := slices.IndexFunc(jobs, func(j *stageJob) bool {
 			s := &j.staging
-			return slices.Equal(s.Columns, f.Columns) && slices.Equal(s.Origin, f.Origin) &&
+			return slices.Equal(s.Columns, fileColumns(&f)) && slices.Equal(s.Origin, f.Origin) &&
 				slices.Equal(s.Kept, f.KeptColumns) && s.Pad == f.Pad
 		})
 		if i < 0 {
@@ -412,7 +433,8 @@ func (b *segmentPlan) newStage(f change.File) *stageJob {
 		rel: b.rel, seq: b.seq,
 		staging: sqltext.Staging{
 			Name:   sqltext.StagingName(b.w.cfg.Pipeline, b.plan.attempt, len(b.plan.staged)),
-			Target: b.table, Columns: f.Columns, Origin: f.Origin, Kept: f.KeptColumns, Pad: f.Pad,
+			Target: b.table, Columns: fileColumns(&f), Origin: f.Origin, Kept: f.KeptColumns,
+			Copies: f.Kind == change.KindMultiset, Pad: f.Pad,
 		},
 	}
 	b.plan.staged = append(b.plan.staged, j)

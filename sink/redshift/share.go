@@ -81,7 +81,7 @@ func (t *tableRun) add(w *Warehouse, seq uint64, s *change.SegmentFiles) {
 
 // mayShare reports whether a segment's rows may go through a shared table.
 func (w *Warehouse) mayShare(t *sqltext.Table, s *change.SegmentFiles) bool {
-	if w.cfg.Strategy == StrategyMerge && t.CanMerge() {
+	if s.Relation.Multiset || w.cfg.Strategy == StrategyMerge && t.CanMerge() || w.completesAny(t, s) {
 		return false
 	}
 	for i := range s.Files {

@@ -46,6 +46,9 @@ func TestAgainstStandIn(t *testing.T) {
 		"model": applyFollowsTheModel, "faults": faultsOnTheWay, "takeover": takeover,
 		"zombie": frozenZombieLosesItsLock, "edited": editedTargetStops, "bad_file": badFileExplained,
 		"interrupted": interruptedLoadStartsOver, "large": largeValues,
+		"kept": keptByKey, "kept_moves": keptMoves, "kept_without_row": keptWithoutRow, "kept_too_large": keptTooLarge, "kept_marker": keptMarker, "kept_faults": keptFaults,
+		"multiset": multisetFollowsTheModel, "copies": multisetCopies, "paged": multisetInPages,
+		"multiset_faults": multisetFaults, "multiset_edited": multisetEdited, "multiset_existing": multisetExisting,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,21 +110,34 @@ func (h *house) put(ctx context.Context, key string, body []byte) error {
 
 // ReadRecords implements redshift.Files.
 func (h *house) ReadRecords(ctx context.Context, f *change.File, limit int64) ([]byte, error) {
+	r, err := h.OpenRecords(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	records, err := io.ReadAll(r)
+	if int64(len(records)) > limit {
+		return nil, change.ErrTooLarge
+	}
+	return records, err
+}
+
+// OpenRecords implements redshift.Files.
+func (h *house) OpenRecords(ctx context.Context, f *change.File) (io.ReadCloser, error) {
 	b := bucket
 	out, err := h.s3.Client().GetObject(ctx, &s3.GetObjectInput{Bucket: &b, Key: &f.Key})
 	if err != nil {
 		return nil, err
 	}
-	defer out.Body.Close()
 	z, err := gzip.NewReader(out.Body)
 	if err != nil {
+		_ = out.Body.Close()
 		return nil, err
 	}
-	records, err := io.ReadAll(z)
-	if int64(len(records)) > limit {
-		return nil, change.ErrTooLarge
-	}
-	return records, err
+	return struct {
+		io.Reader
+		io.Closer
+	}{z, out.Body}, nil
 }
 
 // PutRecords implements redshift.Files.

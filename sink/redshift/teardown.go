@@ -37,7 +37,7 @@ func (w *Warehouse) teardown(ctx context.Context, dropTargets bool) (Removed, er
 	if err != nil {
 		return Removed{}, err
 	}
-	if known, err := w.prepared(ctx, s); err != nil || !known {
+	if _, known, err := w.prepared(ctx, s); err != nil || !known {
 		return Removed{}, err
 	}
 	if s, err = w.locked(ctx, math.MaxInt64); err != nil {

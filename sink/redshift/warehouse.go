@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ type Files interface {
 	// ReadRecords returns a data file's records, uncompressed; more than limit
 	// bytes are [change.ErrTooLarge].
 	ReadRecords(ctx context.Context, f *change.File, limit int64) ([]byte, error)
+	// OpenRecords is ReadRecords for records of any size: they are unpacked as
+	// they are read.
+	OpenRecords(ctx context.Context, f *change.File) (io.ReadCloser, error)
 	// PutRecords writes records as a data file under a name that is unique in
 	// the pipeline, and returns it.
 	PutRecords(ctx context.Context, name, marker string, rows int64, records []byte) (change.File, error)
@@ -73,6 +77,8 @@ type Warehouse struct {
 	positions map[uint32]sqltext.Position
 	// newSchemas are the target schemas that this process has made.
 	newSchemas map[string]bool
+	// largeKept are tables with values too large to fill kept columns by a join.
+	largeKept map[uint32]bool
 	// lost is the id of a transaction whose COMMIT was not answered.
 	lost string
 	db   database
@@ -104,7 +110,7 @@ func New(cfg Config, files Files, log *zap.Logger) (*Warehouse, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring redshift: %w", err)
 	}
-	return &Warehouse{cfg: cfg, stores: files, doing: "state", log: log, pool: make(chan *session, cfg.StagingSessions), newSchemas: make(map[string]bool)}, nil
+	return &Warehouse{cfg: cfg, stores: files, doing: "state", log: log, pool: make(chan *session, cfg.StagingSessions), newSchemas: make(map[string]bool), largeKept: make(map[uint32]bool)}, nil
 }
 
 // Reset drops the sessions; the next call connects again. What a running COPY
@@ -228,14 +234,18 @@ func (w *Warehouse) table(rel *change.Relation) (*sqltext.Table, error) {
 	var errs []error
 	for i := range rel.Columns {
 		c := &rel.Columns[i]
+		number := c.NumericForm(w.cfg.Values.Of(rel.String(), c.Name).UnboundedNumeric == sqltext.NumericText)
 		m, err := sqltext.MapType(sqltext.SourceColumn{
 			Type: c.Type, Kind: c.TypeKind, Typmod: c.Typmod, Key: rel.IsKey(i),
-			NumericText: w.cfg.Values.Of(rel.String(), c.Name).UnboundedNumeric == sqltext.NumericText,
+			NumericText: number.Text, NumericScale: int(number.Scale),
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("column %q: %w", c.Name, err))
 		}
 		t.Columns = append(t.Columns, sqltext.Column{Name: c.Name, Attnum: c.Attnum, Key: rel.IsKey(i), Mapping: m})
+	}
+	if rel.Multiset {
+		t.Columns = append(t.Columns, sqltext.RowHash())
 	}
 	return t, errors.Join(errs...)
 }

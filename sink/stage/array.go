@@ -2,7 +2,9 @@ package stage
 
 import (
 	"bytes"
+	"strings"
 
+	"github.com/walshift/walshift/replicator/change"
 	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
 
@@ -10,9 +12,43 @@ import (
 // writers append to dst, allocate only to grow it, and check the grammar as far
 // as they must to lose nothing; the limits of SUPER are checkJSON's to check.
 
-// appendArrayJSON appends the JSON of an array as array_out prints it:
+// shape is how the text of an array or a composite becomes JSON.
+type shape struct {
+	// form is FormArray or FormRow; that of a field may be FormPlain.
+	form sqltext.Form
+	// element is the kind of an array's elements, or of a plain field.
+	element   sqltext.Element
+	delimiter byte
+	// names are the names of a composite's fields, as JSON with a colon, and
+	// fields the fields; of an array those of its elements. Both are nil where
+	// there are none, or nobody knows them.
+	names  []string
+	fields []shape
+}
+
+// give gives a shape the fields that the catalog knows.
+func (s *shape) give(fields []change.Field) {
+	for i := range fields {
+		f := &fields[i]
+		s.names = append(s.names, string(appendJSONString(nil, []byte(f.Name)))+":")
+		element, isArray := strings.CutPrefix(f.Type, "_")
+		part := shape{form: sqltext.FormPlain, element: sqltext.ElementOf(f.Type)}
+		switch {
+		case f.TypeKind == "c":
+			part.form = sqltext.FormRow
+		case f.TypeKind != "b":
+			part.element = sqltext.ElementText
+		case isArray:
+			part = shape{form: sqltext.FormArray, element: sqltext.ElementOf(element), delimiter: sqltext.Delimiter(element)}
+		}
+		part.give(f.Fields)
+		s.fields = append(s.fields, part)
+	}
+}
+
+// appendArray appends the JSON of an array as array_out prints it:
 // [2:4]={1,NULL,"a b"}. The bounds are there when a first subscript is not 1.
-func (c *column) appendArrayJSON(dst, v []byte) ([]byte, reason) {
+func (s *shape) appendArray(dst, v []byte, m *scratch) ([]byte, reason) {
 	if len(v) > 0 && v[0] == '[' {
 		end := bytes.IndexByte(v, '=')
 		if end < 0 || !isBounds(v[:end]) {
@@ -21,10 +57,10 @@ func (c *column) appendArrayJSON(dst, v []byte) ([]byte, reason) {
 		dst = append(dst, `{"bounds": "`...)
 		dst = append(dst, v[:end]...)
 		dst = append(dst, `", "elements": `...)
-		dst, r := c.appendElements(dst, v[end+1:])
+		dst, r := s.appendElements(dst, v[end+1:], m)
 		return append(dst, '}'), r
 	}
-	return c.appendElements(dst, v)
+	return s.appendElements(dst, v, m)
 }
 
 // isBounds takes [-1:2][0:1].
@@ -37,7 +73,7 @@ func isBounds(v []byte) bool {
 	return v[len(v)-1] == ']'
 }
 
-func (c *column) appendElements(dst, v []byte) ([]byte, reason) {
+func (s *shape) appendElements(dst, v []byte, m *scratch) ([]byte, reason) {
 	depth := 0
 	for i := 0; i < len(v); {
 		switch b := v[i]; {
@@ -57,13 +93,13 @@ func (c *column) appendElements(dst, v []byte) ([]byte, reason) {
 			}
 		case depth == 0:
 			return dst, notArray
-		case b == c.delimiter:
+		case b == s.delimiter:
 			dst = append(dst, ',')
 			i++
 		default:
 			var n int
 			var r reason
-			if dst, n, r = c.appendElement(dst, v[i:]); r != fits {
+			if dst, n, r = s.appendElement(dst, v[i:], m); r != fits {
 				return dst, r
 			}
 			i += n
@@ -77,31 +113,60 @@ func (c *column) appendElements(dst, v []byte) ([]byte, reason) {
 
 // appendElement appends the element that v begins with, and returns how many
 // bytes it took.
-func (c *column) appendElement(dst, v []byte) ([]byte, int, reason) {
+func (s *shape) appendElement(dst, v []byte, m *scratch) ([]byte, int, reason) {
+	if s.fields != nil && v[0] != 'N' { // NULL; a composite begins with a bracket or a quote
+		return s.appendRowElement(dst, v, m)
+	}
 	if v[0] == '"' {
-		return c.appendQuotedElement(dst, v)
+		return s.appendQuotedElement(dst, v)
 	}
 	n := 0
-	for n < len(v) && v[n] != c.delimiter && v[n] != '}' && v[n] != '{' && v[n] != '"' {
+	for n < len(v) && v[n] != s.delimiter && v[n] != '}' && v[n] != '{' && v[n] != '"' {
 		n++
 	}
 	text := v[:n]
 	if string(text) == "NULL" {
 		return append(dst, "null"...), n, fits
 	}
-	return c.appendScalar(dst, text), n, fits
+	return s.appendScalar(dst, text), n, fits
+}
+
+// appendRowElement appends a composite that is an array's element.
+func (s *shape) appendRowElement(dst, v []byte, m *scratch) ([]byte, int, reason) {
+	begin, n := len(m.parts), 0
+	defer func() { m.parts = m.parts[:begin] }()
+	if v[0] != '"' { // nothing in it needs quotes
+		for n < len(v) && v[n] != s.delimiter && v[n] != '}' {
+			n++
+		}
+		dst, r := s.appendRow(dst, v[:n], m)
+		return dst, n, r
+	}
+	for n = 1; n < len(v) && v[n] != '"'; n++ {
+		if v[n] == '\\' {
+			if n++; n == len(v) {
+				return dst, 0, notArray
+			}
+		}
+		m.parts = append(m.parts, v[n])
+	}
+	if n >= len(v) {
+		return dst, 0, notArray
+	}
+	dst, r := s.appendRow(dst, m.parts[begin:], m)
+	return dst, n + 1, r
 }
 
 // appendScalar appends an element that stands without quotes: numbers,
 // booleans and plain words.
-func (c *column) appendScalar(dst, text []byte) []byte {
+func (s *shape) appendScalar(dst, text []byte) []byte {
 	switch {
-	case c.element == sqltext.ElementNumber && exactNumber(text),
-		c.element == sqltext.ElementJSON && len(text) > 0: // a number, true, false or null
+	case s.element == sqltext.ElementNumber && exactNumber(text),
+		s.element == sqltext.ElementJSON && len(text) > 0: // a number, true, false or null
 		return append(dst, text...)
-	case c.element == sqltext.ElementBool && string(text) == "t":
+	case s.element == sqltext.ElementBool && string(text) == "t":
 		return append(dst, "true"...)
-	case c.element == sqltext.ElementBool && string(text) == "f":
+	case s.element == sqltext.ElementBool && string(text) == "f":
 		return append(dst, "false"...)
 	}
 	dst = append(dst, '"')
@@ -113,8 +178,8 @@ func (c *column) appendScalar(dst, text []byte) []byte {
 
 // appendQuotedElement appends "…", in which a backslash makes the next byte
 // literal.
-func (c *column) appendQuotedElement(dst, v []byte) ([]byte, int, reason) {
-	document := c.element == sqltext.ElementJSON
+func (s *shape) appendQuotedElement(dst, v []byte) ([]byte, int, reason) {
+	document := s.element == sqltext.ElementJSON
 	if !document {
 		dst = append(dst, '"')
 	}
@@ -141,17 +206,29 @@ func (c *column) appendQuotedElement(dst, v []byte) ([]byte, int, reason) {
 	return dst, 0, notArray
 }
 
-// appendRowJSON appends the JSON of a composite as record_out prints it:
+// appendRow appends the JSON of a composite as record_out prints it:
 // (1,,"a ""b\\c"). A field without anything is NULL.
-func appendRowJSON(dst, v []byte) ([]byte, reason) {
+func (s *shape) appendRow(dst, v []byte, m *scratch) ([]byte, reason) {
 	if len(v) < 2 || v[0] != '(' {
 		return dst, notRow
 	}
-	dst = append(dst, '[')
-	for i := 1; ; {
+	opening, closing := byte('['), byte(']')
+	if s.fields != nil {
+		opening, closing = '{', '}'
+	}
+	dst = append(dst, opening)
+	for i, field := 1, 0; ; field++ {
 		var n int
 		var r reason
-		if dst, n, r = appendFieldJSON(dst, v[i:]); r != fits {
+		switch {
+		case s.fields == nil:
+			dst, n, r = appendFieldJSON(dst, v[i:])
+		case field >= len(s.fields):
+			return dst, otherFields
+		default:
+			dst, n, r = s.fields[field].appendField(append(dst, s.names[field]...), v[i:], m)
+		}
+		if r != fits {
 			return dst, r
 		}
 		i += n
@@ -162,11 +239,62 @@ func appendRowJSON(dst, v []byte) ([]byte, reason) {
 			dst = append(dst, ',')
 			i++
 		case v[i] == ')' && i == len(v)-1:
-			return append(dst, ']'), fits
+			if s.fields != nil && field != len(s.fields)-1 {
+				return dst, otherFields
+			}
+			return append(dst, closing), fits
 		default:
 			return dst, notRow
 		}
 	}
+}
+
+// appendField appends the field that v begins with, of the shape s, and returns
+// how many bytes it took.
+func (s *shape) appendField(dst, v []byte, m *scratch) ([]byte, int, reason) {
+	if s.form == sqltext.FormPlain && s.element == sqltext.ElementText || len(v) == 0 || v[0] == ',' || v[0] == ')' {
+		return appendFieldJSON(dst, v)
+	}
+	begin := len(m.parts)
+	defer func() { m.parts = m.parts[:begin] }()
+	var n int
+	var ok bool
+	if m.parts, n, ok = appendFieldText(m.parts, v); !ok {
+		return dst, 0, notRow
+	}
+	text := m.parts[begin:]
+	var r reason
+	switch s.form {
+	case sqltext.FormArray:
+		dst, r = s.appendArray(dst, text, m)
+	case sqltext.FormRow:
+		dst, r = s.appendRow(dst, text, m)
+	default:
+		dst = s.appendScalar(dst, text)
+	}
+	return dst, n, r
+}
+
+// appendFieldText appends the text of the field that v begins with, which is
+// not NULL. Inside quotes both the quote and the backslash are doubled.
+func appendFieldText(dst, v []byte) (out []byte, n int, ok bool) {
+	quoted := v[0] == '"'
+	i := 0
+	if quoted {
+		i = 1
+	}
+	for ; i < len(v); i++ {
+		switch b := v[i]; {
+		case !quoted && (b == ',' || b == ')'):
+			return dst, i, true
+		case quoted && (b == '"' || b == '\\'):
+			if i++; i == len(v) || v[i] != b {
+				return dst, i, b == '"'
+			}
+		}
+		dst = append(dst, v[i])
+	}
+	return dst, 0, false
 }
 
 // appendFieldJSON appends the field that v begins with, and returns how many

@@ -23,6 +23,19 @@ func Field(m sqltext.Mapping, text, marker []byte) ([]byte, error) {
 	return nil, &ValueError{Column: "c", Reason: r.String()}
 }
 
+// CompositeField encodes the text of a composite, or of an array of them.
+func CompositeField(column change.Column, text, marker []byte) ([]byte, error) {
+	cols, err := mapColumns(&change.Relation{Columns: []change.Column{column}}, new(sqltext.ValueRules))
+	if err != nil {
+		return nil, err
+	}
+	dst, r := cols[0].append(nil, text, marker)
+	if r != fits {
+		return nil, &ValueError{Column: column.Name, Reason: r.String()}
+	}
+	return dst, nil
+}
+
 // CheckJSON returns what is wrong with a document, "" if nothing is.
 func CheckJSON(v []byte) string {
 	if r := checkJSON(v); r != fits {
@@ -54,6 +67,9 @@ func NewRowEncoder(rel *change.Relation, compression string) (*RowEncoder, error
 
 // Add encodes a row, and forgets compressed bytes once they are many.
 func (e *RowEncoder) Add(t change.Tuple) error {
+	if rec := e.c.layout.identify(t, 1); rec.reason != fits {
+		return errors.New(rec.reason.String())
+	}
 	rec, err := e.c.add(t, nil, false)
 	if rec.reason != fits {
 		return errors.New(rec.reason.String())

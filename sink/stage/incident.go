@@ -41,19 +41,21 @@ func incidentWriter(parent *writer, name func(n int) string) *writer {
 }
 
 // report writes an incident for each misfit of the row just added, and sends
-// the originals on their way.
+// the originals on their way. Copies of a multiset's row that are taken away
+// were reported when they came: of those it keeps the originals alone, for
+// the record may be loaded again for copies that remain.
 func (w *writer) report(ctx context.Context, image change.Tuple) error {
 	if len(w.layout.misfits) == 0 {
 		return nil
 	}
-	key := rowKey(w.rel, image)
+	key := w.rowKey(image)
 	for i := range w.layout.misfits {
 		m := &w.layout.misfits[i]
 		e := change.Incident{
 			ID: w.incidents.nextID(), Seq: w.seq, LSN: change.LSN(w.at),
 			Schema: w.rel.Schema, Table: w.rel.Name, OID: w.rel.OID, Key: key,
 			Column: m.column.name, Attnum: m.column.attnum,
-			Reason: m.reason.code(), Policy: string(m.policy), Bytes: int64(len(m.original)),
+			Reason: m.reason.code(), Policy: m.recorded, Bytes: int64(len(m.original)),
 		}
 		if len(m.original) <= change.MaxOriginal {
 			e.Original = m.original
@@ -64,7 +66,10 @@ func (w *writer) report(ctx context.Context, image change.Tuple) error {
 				return err
 			}
 		}
-		if err := w.incidents.add(ctx, incidentTuple(&e), nil, false); err != nil {
+		if w.layout.kind == change.KindMultiset {
+			continue
+		}
+		if err := w.incidents.add(ctx, incidentTuple(&e), nil, m.accepted); err != nil {
 			return fmt.Errorf("writing an incident: %w", err)
 		}
 	}
@@ -117,9 +122,13 @@ func nonEmpty(s string) []byte {
 }
 
 // rowKey returns the key of a row image as JSON, or its SHA-256 where that is
-// longer than a VARCHAR.
-func rowKey(rel *change.Relation, image change.Tuple) string {
-	if !rel.HasKey() {
+// longer than a VARCHAR. A multiset's rows have their hash for a key.
+func (w *writer) rowKey(image change.Tuple) string {
+	rel := w.rel
+	switch {
+	case w.layout.hash != nil:
+		return `{"` + change.RowColumn + `":"` + string(w.layout.hash.text[:]) + `"}`
+	case !rel.HasKey():
 		return ""
 	}
 	key := []byte{'{'}

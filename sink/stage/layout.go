@@ -1,6 +1,8 @@
 package stage
 
 import (
+	"strconv"
+
 	"github.com/walshift/walshift/replicator/change"
 	"github.com/walshift/walshift/sink/redshift/sqltext"
 )
@@ -18,6 +20,10 @@ type layout struct {
 	origin []column
 	kept   []int16
 	pad    bool
+	// hash is set for the rows of a multiset: their hash follows the columns,
+	// and in files of KindMultiset the number of copies that are taken away.
+	hash   *rowHash
+	copies int64
 	// zeros is a flag column in which nothing is kept.
 	zeros []byte
 	// misfits are the values of the last row that policies have changed.
@@ -47,8 +53,23 @@ func newLayout(rel *change.Relation, kind change.Kind, rows *change.Rows, rules 
 		l.findKept(rows)
 	default:
 	}
-	l.pad = len(l.columns) == 1 && kind != change.KindPartial
+	if rel.Multiset && (kind == change.KindInsert || kind == change.KindMultiset) {
+		if l.hash, err = newRowHash(rel); err != nil {
+			return nil, err
+		}
+	}
+	l.pad = len(l.columns) == 1 && kind != change.KindPartial && l.hash == nil
 	return l, nil
+}
+
+// identify computes the hash of the rows that are added next, if the layout has
+// hashes. copies is the number that files of KindMultiset carry.
+func (l *layout) identify(image change.Tuple, copies int64) record {
+	l.copies = copies
+	if l.hash != nil && !l.hash.of(l.columns, image) {
+		return record{reason: absent}
+	}
+	return record{}
 }
 
 // findKept gives each column that any row keeps its place in the flags. All
@@ -79,6 +100,7 @@ func (l *layout) file() change.File {
 	}
 	return change.File{
 		Kind: l.kind, Columns: attnums(l.columns), Origin: attnums(l.origin), KeptColumns: l.kept, Pad: l.pad,
+		RowHash: l.hash != nil,
 	}
 }
 
@@ -125,6 +147,12 @@ func (l *layout) appendRecord(dst []byte, image, origin change.Tuple, marker []b
 	if l.kind == change.KindPartial {
 		if dst, rec = l.appendPartial(dst, image, origin, marker); rec.reason != fits {
 			return dst, rec
+		}
+	}
+	if l.hash != nil {
+		dst = append(append(dst, ','), l.hash.text[:]...)
+		if l.kind == change.KindMultiset {
+			dst = strconv.AppendInt(append(dst, ','), l.copies, 10)
 		}
 	}
 	if l.pad {

@@ -23,6 +23,10 @@ type misfit struct {
 	column *column
 	reason reason
 	policy sqltext.Policy
+	// recorded is how the incident names the policy, and accepted says that
+	// the operator knows of such values.
+	recorded string
+	accepted bool
 	// original aliases the row's image.
 	original []byte
 	// sum is the original's SHA-256 where its object is wanted: where the
@@ -43,6 +47,7 @@ func (l *layout) misfit(dst []byte, c *column, v, marker []byte, r reason) ([]by
 	if m.policy == sqltext.PolicyFail {
 		return dst, r
 	}
+	m.recorded, m.accepted = c.values.Recorded(kind)
 	refers := m.policy == sqltext.PolicyKeepOut && (c.super || c.form == sqltext.FormPlain && c.maxBytes >= keptBytes)
 	if m.object || refers {
 		sum := sha256.Sum256(v)

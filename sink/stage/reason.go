@@ -40,6 +40,7 @@ const (
 	jsonNUL
 	notArray
 	notRow
+	otherFields
 	notHstore
 	rowTooLong
 )
@@ -85,6 +86,16 @@ func (r reason) String() string {
 		return "is 24:00:00"
 	case notHex:
 		return `is not a byte string in hex format (\x…)`
+	case rowTooLong:
+		return fmt.Sprintf("would make a record of more than %d bytes", maxRecord)
+	default:
+		return r.superString()
+	}
+}
+
+// superString is String for what SUPER can't hold.
+func (r reason) superString() string {
+	switch r {
 	case notJSON:
 		return "is not JSON"
 	case jsonTooDeep:
@@ -101,12 +112,13 @@ func (r reason) String() string {
 		return "is not an array in PostgreSQL's notation"
 	case notRow:
 		return "is not a composite value in PostgreSQL's notation"
+	case otherFields:
+		return "is a composite with another number of fields than its type had when the table was loaded"
 	case notHstore:
 		return "is not an hstore in PostgreSQL's notation"
-	case rowTooLong:
-		return fmt.Sprintf("would make a record of more than %d bytes", maxRecord)
+	default:
+		return "can't be loaded"
 	}
-	return "can't be loaded"
 }
 
 // remedy is the operator's next step.
@@ -120,6 +132,8 @@ func (r reason) remedy() string {
 		return "report this as a fault of walshift; the table must be loaded again"
 	case misplacedKept:
 		return "set REPLICA IDENTITY FULL on the table, and load it again"
+	case otherFields:
+		return "undo the ALTER TYPE, or load the table again"
 	case notBool, notNumber, notDate, notTime, notHex, notUTF8:
 		return "check that nothing between walshift and the source changes session settings " +
 			"(client_encoding, DateStyle, TimeZone, bytea_output), then load the table again"

@@ -22,6 +22,25 @@ import (
 // which not more are unpacked, are [change.ErrTooLarge]. A file that is gone or
 // changed is a fault of scope ScopeLoop.
 func (l *Log) ReadRecords(ctx context.Context, f *change.File, limit int64) ([]byte, error) {
+	r, err := l.OpenRecords(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	records, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: decompressing: %w", f.Key, err)
+	case int64(len(records)) > limit:
+		return nil, fmt.Errorf("reading %s: %w", f.Key, change.ErrTooLarge)
+	}
+	return records, nil
+}
+
+// OpenRecords is ReadRecords for records of any size: the object, of at most
+// [Config.FileBytes] or little more, is held in memory and compared, and its
+// records are unpacked as they are read. The caller closes the reader.
+func (l *Log) OpenRecords(ctx context.Context, f *change.File) (io.ReadCloser, error) {
 	op := "reading " + f.Key
 	body, err := l.getFile(ctx, f)
 	switch {
@@ -41,11 +60,11 @@ func (l *Log) ReadRecords(ctx context.Context, f *change.File, limit int64) ([]b
 			Remedy: "find out who changed the object and restore it",
 		}
 	}
-	records, err := unpack(f.Compression, body, limit)
+	r, err := unpack(f.Compression, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
-	return records, nil
+	return r, nil
 }
 
 func (l *Log) getFile(ctx context.Context, f *change.File) ([]byte, error) {
@@ -63,34 +82,23 @@ func (l *Log) getFile(ctx context.Context, f *change.File) ([]byte, error) {
 	return body, nil
 }
 
-// unpack decompresses body into at most limit bytes.
-func unpack(compression string, body []byte, limit int64) ([]byte, error) {
-	var r io.Reader
+// unpack returns a reader of what body is when decompressed.
+func unpack(compression string, body []byte) (io.ReadCloser, error) {
 	switch compression {
 	case Zstd:
 		z, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, fmt.Errorf("reading zstd: %w", err)
 		}
-		defer z.Close()
-		r = z
+		return z.IOReadCloser(), nil
 	case Gzip:
 		z, err := gzip.NewReader(bytes.NewReader(body))
 		if err != nil {
 			return nil, fmt.Errorf("reading gzip: %w", err)
 		}
-		r = z
-	default:
-		return nil, fmt.Errorf("unknown compression %q", compression)
+		return z, nil
 	}
-	records, err := io.ReadAll(io.LimitReader(r, limit+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("decompressing: %w", err)
-	case int64(len(records)) > limit:
-		return nil, change.ErrTooLarge
-	}
-	return records, nil
+	return nil, fmt.Errorf("unknown compression %q", compression)
 }
 
 // PutRecords writes records, which apply has put together of several files, as

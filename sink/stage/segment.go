@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/walshift/walshift/replicator/change"
 )
 
 // WriteSegment writes the rows of a segment into data files of batch seq and
 // returns the segment's entry for the manifest, its files in the order in
-// which kinds are applied: delete, partial, upsert, insert. All files, and the originals that they name, are durable when it returns without an error. index is the segment's place in
-// the batch.
+// which kinds are applied: delete, partial, upsert, multiset, insert. All files,
+// and the originals that they name, are durable when it returns without an
+// error. index is the segment's place in the batch.
 //
 // It may be called from several goroutines, for different indexes, and again
 // with the same arguments after an error: the same segment gives the same
@@ -41,6 +43,7 @@ func (l *Log) WriteSegment(
 		{change.KindDelete, &s.Deletes},
 		{change.KindPartial, &s.Partials},
 		{change.KindUpsert, &s.Upserts},
+		{change.KindMultiset, &s.Removed},
 		{change.KindInsert, &s.Inserts},
 	} {
 		w := *base
@@ -85,11 +88,33 @@ func (w *writer) rows(ctx context.Context, kind change.Kind, rows *change.Rows) 
 		if kind == change.KindPartial {
 			origin, existed = rows.Origins[i], rows.Existed[i]
 		}
-		if err := w.add(ctx, image, origin, existed); err != nil {
+		times, err := w.copies(kind, rows, i)
+		if err != nil {
 			return err
+		}
+		for range times {
+			if err := w.add(ctx, image, origin, existed); err != nil {
+				return err
+			}
 		}
 	}
 	return w.cut(ctx)
+}
+
+// copies returns how many records row i makes: one for each copy that is
+// inserted of a multiset's image, one for all copies that are taken away.
+func (w *writer) copies(kind change.Kind, rows *change.Rows, i int) (int64, error) {
+	if !w.rel.Multiset {
+		return 1, nil
+	}
+	n := rows.Copies[i]
+	if rec := w.layout.identify(rows.Images[i], n); rec.reason != fits {
+		return 0, w.fault(rec)
+	}
+	if kind == change.KindMultiset {
+		return 1, nil
+	}
+	return n, nil
 }
 
 func checkRows(s *change.Segment) error {
@@ -100,6 +125,17 @@ func checkRows(s *change.Segment) error {
 			n, len(s.Partials.Origins), len(s.Partials.Existed))
 	case keyed > 0 && !s.Relation.HasKey():
 		return errors.New("deletes or updates in a relation without a key")
+	case s.Removed.Len() > 0 && !s.Relation.Multiset:
+		return errors.New("copies are taken away in a relation that is no multiset")
+	}
+	if !s.Relation.Multiset {
+		return nil
+	}
+	for _, rows := range []*change.Rows{&s.Inserts, &s.Removed} {
+		if len(rows.Copies) != rows.Len() || rows.Len() > 0 && slices.Min(rows.Copies) < 1 {
+			return fmt.Errorf("%d images of a multiset with %d numbers of copies, each of which must be 1 at least",
+				rows.Len(), len(rows.Copies))
+		}
 	}
 	return nil
 }

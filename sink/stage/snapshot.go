@@ -52,6 +52,9 @@ func (l *Log) SnapshotFile(rel *change.Relation, x pglogrepl.LSN, attempt string
 // goes on while at most the log's bound of bytes is on its way. After an error
 // only Abort may be called.
 func (f *FileWriter) Write(ctx context.Context, row change.Tuple) error {
+	if rec := f.w.layout.identify(row, 1); rec.reason != fits {
+		return f.w.fault(rec)
+	}
 	return f.w.add(ctx, row, nil, false)
 }
 

@@ -18,9 +18,8 @@ type column struct {
 	maxBytes int
 	// precision and scale are FormDecimal's.
 	precision, scale int
-	// element and delimiter are FormArray's.
-	element   sqltext.Element
-	delimiter byte
+	// shape is that of FormArray and FormRow.
+	shape shape
 	// key says that no policy may touch the column's values.
 	key bool
 	// super says that the column is a SUPER.
@@ -39,13 +38,17 @@ type column struct {
 }
 
 // scratch is memory for values that are rewritten before they are encoded.
-type scratch struct{ b []byte }
+type scratch struct {
+	b []byte
+	// parts holds the texts of elements and fields that are rewritten in turn.
+	parts []byte
+}
 
 // newColumn returns the encoder's view of one column.
 func newColumn(name string, m sqltext.Mapping, memory *scratch) column {
 	c := column{
 		name: name, form: m.Form, maxBytes: m.MaxBytes, precision: m.Precision, scale: m.Scale,
-		element: m.Element, delimiter: m.Delimiter, super: m.Super(), voidIsNull: !m.Text(), flag: -1, bits: 64, scratch: memory,
+		shape: shape{form: m.Form, element: m.Element, delimiter: m.Delimiter}, super: m.Super(), voidIsNull: !m.Text(), flag: -1, bits: 64, scratch: memory,
 	}
 	if m.DDL == "REAL" {
 		c.bits = 32
@@ -60,9 +63,10 @@ func mapColumns(rel *change.Relation, rules *sqltext.ValueRules) ([]column, erro
 	for i := range rel.Columns {
 		src := &rel.Columns[i]
 		values := rules.Of(rel.String(), src.Name)
+		number := src.NumericForm(values.UnboundedNumeric == sqltext.NumericText)
 		m, err := sqltext.MapType(sqltext.SourceColumn{
 			Type: src.Type, Kind: src.TypeKind, Typmod: src.Typmod, Key: rel.IsKey(i),
-			NumericText: values.UnboundedNumeric == sqltext.NumericText,
+			NumericText: number.Text, NumericScale: int(number.Scale),
 		})
 		if err != nil {
 			return nil, &change.Fault{
@@ -72,6 +76,7 @@ func mapColumns(rel *change.Relation, rules *sqltext.ValueRules) ([]column, erro
 			}
 		}
 		cols[i] = newColumn(src.Name, m, memory)
+		cols[i].shape.give(src.Fields)
 		cols[i].attnum, cols[i].key, cols[i].values = src.Attnum, rel.IsKey(i), values
 	}
 	return cols, nil
@@ -173,9 +178,9 @@ func (c *column) appendAsJSON(dst, v, marker []byte) ([]byte, reason) {
 	var r reason
 	switch c.form {
 	case sqltext.FormArray:
-		s.b, r = c.appendArrayJSON(s.b[:0], v)
+		s.b, r = c.shape.appendArray(s.b[:0], v, s)
 	case sqltext.FormRow:
-		s.b, r = appendRowJSON(s.b[:0], v)
+		s.b, r = c.shape.appendRow(s.b[:0], v, s)
 	default:
 		s.b, r = appendHstoreJSON(s.b[:0], v)
 	}

@@ -61,7 +61,7 @@ func TestCompose(t *testing.T) {
 	check := stages[len(stages)-1].last(t, "HEALTHCHECK")
 	image, _ := check.form()
 	w := c.Services["walshift"]
-	if !w.ReadOnly || w.Privileged || w.User != "" || len(w.Volumes) > 0 || !slices.Equal(w.CapDrop, []string{"ALL"}) ||
+	if !w.ReadOnly || w.Privileged || w.User != "" || !slices.Equal(w.Volumes, []string{"spool:" + state}) || !slices.Equal(w.CapDrop, []string{"ALL"}) ||
 		!slices.Equal(w.SecurityOpt, []string{"no-new-privileges:true"}) {
 		t.Errorf("the daemon's rights: %+v", w)
 	}

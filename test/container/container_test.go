@@ -35,6 +35,8 @@ const (
 	// bundle is the first place where Go looks for the roots it trusts.
 	bundle = "/etc/ssl/certs/ca-certificates.crt"
 	config = "/etc/walshift/walshift.yaml"
+	// state is the only place that the daemon may write to.
+	state = "/var/lib/walshift"
 )
 
 func TestMain(m *testing.M) {
@@ -51,7 +53,7 @@ func TestImage(t *testing.T) {
 	im := build(t, module)
 	t.Run("content", im.testContent)
 	t.Run("instructions", im.testInstructions)
-	for _, dir := range []string{"", "etc", "etc/walshift", "etc/ssl", "etc/ssl/certs"} {
+	for _, dir := range []string{"", "etc", "etc/walshift", "etc/ssl", "etc/ssl/certs", "var", "var/lib"} {
 		if err := os.Chmod(filepath.Join(im.root, dir), 0o755); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
@@ -68,7 +70,8 @@ func TestImage(t *testing.T) {
 // testContent: the binary, the certificates, the user: no shell, nothing else.
 func (im *image) testContent(t *testing.T) {
 	want := []string{
-		"/etc/", "/etc/group", "/etc/passwd", "/etc/ssl/", "/etc/ssl/certs/", bundle, "/etc/walshift/", "/walshift",
+		"/etc/", "/etc/group", "/etc/passwd", "/etc/ssl/", "/etc/ssl/certs/", bundle, "/etc/walshift/",
+		"/var/", "/var/lib/", "/var/lib/walshift/", "/walshift",
 	}
 	if got := names(im.tree(t)); !slices.Equal(got, want) {
 		t.Errorf("the image holds %q, want %q", got, want)
@@ -233,8 +236,14 @@ func (im *image) testTrust(t *testing.T) {
 	}
 }
 
+// fixed is the tree without what is in the volume.
+func (im *image) fixed(t *testing.T) []string {
+	t.Helper()
+	return slices.DeleteFunc(im.tree(t), func(line string) bool { return strings.HasPrefix(line, state) })
+}
+
 // testDaemon: a first load, the probe, a wait, and the signal that ends it,
-// without one file written.
+// without one file written but in the volume, where nothing stays.
 func (im *image) testDaemon(t *testing.T) {
 	w, err := world.Start(t.Context(), world.Config{DDL: `CREATE TABLE orders (id bigint PRIMARY KEY, note text); INSERT INTO orders VALUES (1, 'one')`})
 	t.Cleanup(func() {
@@ -245,10 +254,11 @@ func (im *image) testDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Sections["limits"] = fmt.Sprintf("{spool_dir: %q}", state)
 	if err := os.WriteFile(filepath.Join(im.root, config), []byte(w.Config()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	before := im.tree(t)
+	before := im.fixed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	i := im.last.last(t, "CMD")
@@ -279,8 +289,13 @@ func (im *image) testDaemon(t *testing.T) {
 	if err := stop(syscall.SIGTERM); err != nil {
 		t.Errorf("STOPSIGNAL: %v\n%s", err, &log)
 	}
-	if after := im.tree(t); !slices.Equal(after, before) {
+	if after := im.fixed(t); !slices.Equal(after, before) {
 		t.Errorf("files changed: %q, before %q", after, before)
+	}
+	left := slices.DeleteFunc(names(im.tree(t)), func(name string) bool { return !strings.HasPrefix(name, state) })
+	want := []string{state + "/", state + "/" + world.Pipeline + "/", state + "/" + world.Pipeline + "/lock"}
+	if !slices.Equal(left, want) {
+		t.Errorf("the volume holds %q, want %q", left, want)
 	}
 }
 

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -14,6 +15,10 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if err := errors.Join(rowsWorld.stop(), namesWorld.stop()); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping a shared world:", err)
+		code = max(code, 1)
+	}
 	world.Cleanup()
 	os.Exit(code)
 }

@@ -424,12 +424,15 @@ func oracle(s *serverType, m sqltext.Mapping, column string) string {
 	switch m.Form {
 	case sqltext.FormArray:
 		list := column + "::text::text[]" // what PostgreSQL itself reads out of the text
+		if s.ofRows() {
+			return "json_build_object('d', array_dims(" + column + "), 'v', to_json(" + column + "))"
+		}
 		if s.element == "box" {
 			list = column + "::text[]" // its delimiter is another
 		}
 		return "json_build_object('d', array_dims(" + column + "), 'v', to_json(" + list + "))"
 	case sqltext.FormRow:
-		return "(SELECT json_agg(value) FROM json_each_text(row_to_json(" + column + ")))"
+		return "row_to_json(" + column + ")"
 	case sqltext.FormHstore:
 		return "public.hstore_to_json(" + column + ")"
 	default:
@@ -461,7 +464,7 @@ func differ(s *serverType, m sqltext.Mapping, want, got []byte) string {
 	case sqltext.FormJSON, sqltext.FormHstore, sqltext.FormRow:
 		equal = sameJSON(parse(want), parse(got))
 	case sqltext.FormArray:
-		return differArray(m, want, got)
+		return differArray(s, m, want, got)
 	default:
 	}
 	if equal {
@@ -471,7 +474,7 @@ func differ(s *serverType, m sqltext.Mapping, want, got []byte) string {
 }
 
 // differArray compares elements by their texts, and the bounds.
-func differArray(m sqltext.Mapping, want, got []byte) string {
+func differArray(s *serverType, m sqltext.Mapping, want, got []byte) string {
 	var w struct {
 		D *string `json:"d"`
 		V any     `json:"v"`
@@ -487,6 +490,15 @@ func differArray(m sqltext.Mapping, want, got []byte) string {
 	usual := w.D == nil || !strings.Contains(strings.ReplaceAll(*w.D, "[1:", ""), "[")
 	if usual != (bounds == "") || !usual && bounds != *w.D {
 		return fmt.Sprintf("bounds %q on the target", bounds)
+	}
+	if s.ofRows() {
+		var v struct {
+			V json.RawMessage `json:"v"`
+		}
+		if err := json.Unmarshal(want, &v); err != nil || !sameJSON(parse(v.V), elements) {
+			return fmt.Sprintf("the target has %s", got)
+		}
+		return ""
 	}
 	if !sameElements(m.Element, w.V, elements) {
 		return fmt.Sprintf("the target has %s", got)
@@ -529,20 +541,4 @@ func sameElements(kind sqltext.Element, want, got any) bool {
 		return err == nil && err2 == nil && strings.Contains(text, "e") && x == y
 	}
 	return got == text
-}
-
-func parse(text []byte) any {
-	dec := json.NewDecoder(strings.NewReader(string(text)))
-	dec.UseNumber()
-	var v any
-	if dec.Decode(&v) != nil {
-		return "not JSON: " + string(text)
-	}
-	return v
-}
-
-func sameJSON(a, b any) bool {
-	x, err := json.Marshal(byValue(a))
-	y, err2 := json.Marshal(byValue(b))
-	return err == nil && err2 == nil && string(x) == string(y)
 }

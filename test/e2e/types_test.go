@@ -313,3 +313,24 @@ func TestT5MisfitAtFirstLoad(t *testing.T) {
 	d.Kill()
 	refusesMisfits(t, w, streaming(t, w))
 }
+
+func parse(text []byte) any {
+	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return "not JSON: " + string(text)
+	}
+	return v
+}
+
+func sameJSON(a, b any) bool {
+	x, err := json.Marshal(byValue(a))
+	y, err2 := json.Marshal(byValue(b))
+	return err == nil && err2 == nil && string(x) == string(y)
+}
+
+// ofRows tells the arrays of composites.
+func (s *serverType) ofRows() bool {
+	return s.elementBaseName == "pair" || s.elementBaseName == "pg_cast"
+}

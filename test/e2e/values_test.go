@@ -118,7 +118,7 @@ func compareNasty(t *testing.T, w *world.World) {
 		case "text[]":
 			source, dest = "n, k::text, json_build_array(v[1])::text, state", "n, k, json_serialize(v), state"
 		case "pair":
-			source, dest = "n, k::text, '[' || to_json((v).a)::text || ',null]', state", "n, k, json_serialize(v), state"
+			source, dest = "n, k::text, '{\"a\":' || to_json((v).a)::text || ',\"b\":null}', state", "n, k, json_serialize(v), state"
 		case "hstore":
 			source = "n, k::text, replace(hstore_to_json(v)::text, '\": \"', '\":\"'), state"
 			dest = "n, k, json_serialize(v), state"

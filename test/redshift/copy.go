@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/walshift/walshift/test/redshift/copytext"
 	"github.com/walshift/walshift/test/redshift/internal/load"
 	"github.com/walshift/walshift/test/redshift/internal/sqlrule"
 )
@@ -35,7 +36,7 @@ func (c *session) runCopy(ctx context.Context, st *sqlrule.Statement) (outcome, 
 	if _, err := c.ask("LOCK TABLE " + st.Target.SQL() + " IN ROW EXCLUSIVE MODE"); err != nil {
 		return outcome{}, err
 	}
-	r := &copyRun{st: st, started: time.Now().UTC(), options: copyOptions(def)}
+	r := &copyRun{st: st, started: time.Now().UTC(), options: copytext.Options(def)}
 	r.options.TruncateSuper = isOn(c.settings["json_parse_truncate_strings"])
 	if err := c.copyTarget(r); err != nil {
 		return outcome{}, err
@@ -300,24 +301,6 @@ func setType(col *load.Column, base, full string) {
 	default:
 		col.Type = base
 	}
-}
-
-func copyOptions(d *sqlrule.CopyDef) load.Options {
-	o := load.Options{
-		Format: d.Format, JSON: d.Paths, Widths: d.Widths, Compression: d.Compression, Encoding: d.Encoding, Null: d.Null, DefaultNull: d.Null == `\N`,
-		DateFormat: d.DateFormat, TimeFormat: d.TimeFormat, AcceptInvalid: d.AcceptInvalid, BlanksAsNull: d.BlanksAsNull,
-		EmptyAsNull: d.EmptyAsNull, Escape: d.Escape, FillRecord: d.FillRecord, IgnoreBlankLines: d.IgnoreBlankLines,
-		RemoveQuotes: d.RemoveQuotes, RoundDec: d.RoundDec, TrimBlanks: d.TrimBlanks, TruncateColumns: d.TruncateColumns,
-		AcceptAnyDate: d.AcceptAnyDate, IgnoreHeader: d.IgnoreHeader, MaxError: d.MaxError,
-	}
-	first := func(s string) byte {
-		if s == "" {
-			return 0
-		}
-		return s[0]
-	}
-	o.Delimiter, o.Quote, o.InvalidChar = first(d.Delimiter), first(d.Quote), first(d.InvalidChar)
-	return o
 }
 
 // loadFiles streams checked rows into the backend's COPY.

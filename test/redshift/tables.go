@@ -14,8 +14,9 @@ type relation struct {
 	oid    uint32
 	kind   string
 	schema string
-	super  []string
-	newer  bool
+	// large are the columns of types whose values may exceed 64 KB.
+	large []string
+	newer bool
 }
 
 func (r relation) user() bool {
@@ -88,7 +89,7 @@ func (c *session) checkTables(st *sqlrule.Statement) error {
 	if err := checkLeader(st, rels); err != nil {
 		return err
 	}
-	return c.checkSuper(st, rels)
+	return c.checkLarge(st, rels)
 }
 
 // checkTarget refuses views, and writes over what another transaction has
@@ -131,7 +132,8 @@ func (c *session) resolve(names []sqlrule.Name) ([]relation, error) {
 		}
 	}
 	rows, err := c.ask("SELECT r.i, r.o::oid::bigint, coalesce(c.relkind::text, ''), coalesce(n.nspname::text, '')," +
-		" (SELECT string_agg(a.attname::text, ',') FROM pg_attribute a WHERE a.attrelid = r.o AND a.atttypid = 'pg_catalog.super'::regtype AND NOT a.attisdropped)," +
+		" (SELECT string_agg(a.attname::text, ',') FROM pg_attribute a WHERE a.attrelid = r.o AND NOT a.attisdropped" +
+		" AND a.atttypid IN ('pg_catalog.super'::regtype, 'pg_catalog.varbyte'::regtype))," +
 		" (c.oid IS NULL)::text" +
 		" FROM (SELECT i, to_regclass(n) AS o FROM unnest(ARRAY[" + strings.Join(list, ",") + "]) WITH ORDINALITY AS x(n, i)) AS r" +
 		" LEFT JOIN pg_class c ON c.oid = r.o LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE r.o IS NOT NULL ORDER BY r.i")
@@ -150,7 +152,7 @@ func (c *session) resolve(names []sqlrule.Name) ([]relation, error) {
 		}
 		r := relation{name: unique[n-1], oid: uint32(oid), kind: rows.text(i, 2), schema: rows.text(i, 3), newer: rows.text(i, 5) == "true"}
 		if s := rows.text(i, 4); s != "" {
-			r.super = strings.Split(s, ",")
+			r.large = strings.Split(s, ",")
 		}
 		out = append(out, r)
 	}
@@ -215,21 +217,22 @@ func (c *session) checkMergeSource(st *sqlrule.Statement, rels []relation) error
 	return nil
 }
 
-// maxJoined is the size above which a SUPER value breaks joins and windows.
+// maxJoined is the size above which a SUPER value breaks joins and windows. Of
+// VARBYTE nothing is known, so it is taken to be no better.
 const maxJoined = 65535
 
-// checkSuper fails where a join or a window would carry a large SUPER value.
-func (c *session) checkSuper(st *sqlrule.Statement, rels []relation) error {
+// checkLarge fails where a join or a window would carry a large value.
+func (c *session) checkLarge(st *sqlrule.Statement, rels []relation) error {
 	if !st.Joins {
 		return nil
 	}
 	for _, r := range rels {
 		whole := st.Star || r.name == st.Target
-		for _, col := range r.super {
+		for _, col := range r.large {
 			if !whole && !st.Words[col] {
 				continue
 			}
-			found, err := c.ask("SELECT 1 FROM " + r.name.SQL() + " WHERE octet_length(" + sqlrule.QuoteName(col) + "::text) > " + strconv.Itoa(maxJoined) + " LIMIT 1")
+			found, err := c.ask("SELECT 1 FROM " + r.name.SQL() + " WHERE rs_types.bytes(" + sqlrule.QuoteName(col) + ") > " + strconv.Itoa(maxJoined) + " LIMIT 1")
 			if err != nil {
 				return err
 			}

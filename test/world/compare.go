@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -94,3 +95,46 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// CompareMultiset compares a table without a key, row by row as often as each
+// occurs, by a column list for each side; and then the hashes by which walshift
+// tells the target's rows apart: there are as many different ones as different
+// rows on the source, none is missing, and rows that differ in the list never
+// share one.
+func (w *World) CompareMultiset(ctx context.Context, table, sourceColumns, targetColumns string) (string, error) {
+	source, err := w.SourceSide().Rows(ctx, "SELECT "+sourceColumns+" FROM "+table)
+	if err != nil {
+		return "", fmt.Errorf("reading %s on the source: %w", table, err)
+	}
+	hashed, err := w.TargetSide().Rows(ctx, "SELECT "+rowColumn+", "+targetColumns+" FROM "+table)
+	if err != nil {
+		return "", fmt.Errorf("reading %s on the target: %w", table, err)
+	}
+	// Rows are different on the source by their whole text, also where the
+	// target can't hold what they differ in.
+	images, err := w.SourceSide().Rows(ctx, "SELECT DISTINCT whole_row::text FROM "+table+" AS whole_row")
+	if err != nil {
+		return "", fmt.Errorf("counting different rows of %s on the source: %w", table, err)
+	}
+	target, rowOf := make([]string, len(hashed)), make(map[string]string)
+	for i, row := range hashed {
+		hash, image, _ := strings.Cut(row, "|")
+		if !regexp.MustCompile(`^32:[0-9a-f]{32}$`).MatchString(hash) {
+			return fmt.Sprintf("%s has %q in a row", rowColumn, clip(hash)), nil
+		}
+		if other, ok := rowOf[hash]; ok && other != image {
+			return fmt.Sprintf("two different rows have the hash %s:\n  %s\n  %s", hash, clip(other), clip(image)), nil
+		}
+		target[i], rowOf[hash] = image, image
+	}
+	if diff := Difference(source, target); diff != "" {
+		return diff, nil
+	}
+	if len(rowOf) != len(images) {
+		return fmt.Sprintf("%d different hashes on the target, %d different rows on the source", len(rowOf), len(images)), nil
+	}
+	return "", nil
+}
+
+// rowColumn is the column of the hashes.
+const rowColumn = "_walshift_row"

@@ -25,7 +25,7 @@ func (w *World) setupConfig() string {
 		patterns[i] = fmt.Sprintf("%q", "public."+table)
 	}
 	if len(patterns) == 0 {
-		patterns = []string{`"public.*"`}
+		patterns = []string{w.include()}
 	}
 	house := w.targetDSN
 	if house == "" {

@@ -32,8 +32,11 @@ const (
 type Config struct {
 	// DDL makes the application's tables, run as their owner.
 	DDL string
-	// Publish lists the tables to publish; empty: all.
+	// Publish lists the tables of schema public to publish; empty: what Include
+	// selects.
 	Publish []string
+	// Include is source.tables.include; empty: public.*.
+	Include []string
 	// Settings of the source's postgresql.conf.
 	Settings map[string]string
 	// Race builds the daemon with the race detector.
@@ -229,7 +232,7 @@ func (w *World) TargetDSN() string { return w.targetDSN }
 func (w *World) Config() string {
 	sections := map[string]string{
 		"pipeline": Pipeline,
-		"source":   fmt.Sprintf("{dsn: %q}", w.Source.ReplicatorDSN()),
+		"source":   fmt.Sprintf("{dsn: %q, tables: {include: [%s]}}", w.Source.ReplicatorDSN(), w.include()),
 		"batch":    "{interval: 300ms, max_age: 1s}",
 		"http":     fmt.Sprintf("{listen: %q}", w.addr),
 		"logging":  "{level: debug}",
@@ -239,11 +242,33 @@ func (w *World) Config() string {
 		sections["redshift"] = fmt.Sprintf("{dsn: %q, iam_role: %q}", w.TargetDSN(), iamRole)
 	}
 	maps.Copy(sections, w.Sections)
+	// Worlds share the machine, and its usual folder is not theirs.
+	if limits := strings.TrimPrefix(sections["limits"], "{"); !strings.Contains(limits, "spool_dir") {
+		if limits == "" {
+			limits = "}"
+		}
+		sections["limits"] = strings.Replace(fmt.Sprintf("{spool_dir: %q, %s", w.SpoolDir(), limits), ", }", "}", 1)
+	}
 	var b strings.Builder
 	for k, v := range sections {
 		fmt.Fprintf(&b, "%s: %s\n", k, v)
 	}
 	return b.String()
+}
+
+// SpoolDir is where the daemon keeps transactions in progress.
+func (w *World) SpoolDir() string { return filepath.Join(w.Dir, "spool") }
+
+// include is the list of source.tables.include.
+func (w *World) include() string {
+	patterns := []string{`"public.*"`}
+	if len(w.cfg.Include) > 0 {
+		patterns = patterns[:0]
+		for _, p := range w.cfg.Include {
+			patterns = append(patterns, fmt.Sprintf("%q", p))
+		}
+	}
+	return strings.Join(patterns, ", ")
 }
 
 // Env is the daemon's environment beside the caller's.

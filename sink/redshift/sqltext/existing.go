@@ -70,13 +70,16 @@ func (t *Table) Misfits(have []CatalogColumn, stored func(string) string) []stri
 		h, ok := found[name]
 		delete(found, name)
 		switch {
+		case !ok && c.Attnum == RowAttnum:
+			bad("column %q, for the hashes of rows without a key, is missing: ALTER TABLE %s ADD COLUMN %s %s;",
+				name, quoted(t.Name), `"`+RowColumn+`"`, t.ddl(c))
 		case !ok:
 			bad("column %q (%s) is missing", name, c.DDL)
 		case !holds(h.Type, c.DDL):
 			bad("column %q is %s, which can't hold every %s", name, h.Type, c.DDL)
 		case strings.Contains(h.Default, "identity"):
 			bad("column %q is an identity column, which gives its own values", name)
-		case h.NotNull && !c.Key:
+		case h.NotNull && !c.Key && c.Attnum != RowAttnum:
 			bad("column %q is NOT NULL, and the source's may hold NULL", name)
 		}
 	}
@@ -86,6 +89,15 @@ func (t *Table) Misfits(have []CatalogColumn, stored func(string) string) []stri
 		}
 	}
 	return out
+}
+
+// quoted returns a table's name for a statement that people run.
+func quoted(n Name) string {
+	q, err := new(writer).name(n).done()
+	if err != nil {
+		return n.String()
+	}
+	return q
 }
 
 // sqlType is a type's name in CREATE TABLE's words and its parameters.
@@ -156,6 +168,15 @@ func holds(have, want string) bool {
 		return len(h.params) == 0 || h.params[0] >= w.params[0]
 	}
 	return true
+}
+
+// NumericScale returns s of DECIMAL(38,s), as the catalog prints it.
+func (c *CatalogColumn) NumericScale() (int32, bool) {
+	t := parseType(c.Type)
+	if t.name != "DECIMAL" || len(t.params) != 2 || t.params[0] != maxPrecision {
+		return 0, false
+	}
+	return int32(t.params[1]), true
 }
 
 // MoveRows returns the INSERT that fills a table from a shadow of t.

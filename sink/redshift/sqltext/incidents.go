@@ -9,6 +9,15 @@ type IncidentColumn struct {
 	Mapping
 }
 
+// The policy of a misfit that the operator accepts stands in the table behind
+// [acceptedPrefix]: a column of its own would be missing in the tables, and in
+// the files on S3, of pipelines made before.
+const (
+	incidentAccepted = "i.policy LIKE '" + acceptedPrefix + "%'"
+	incidentPolicy   = "CASE WHEN " + incidentAccepted + " THEN SUBSTRING(i.policy, 10) ELSE i.policy END"
+	incidentState    = "CASE WHEN " + incidentAccepted + " THEN 'accepted' WHEN a.id IS NULL THEN 'open' ELSE 'acknowledged' END"
+)
+
 // IncidentColumns returns the columns of the incidents table in order, by the
 // names that files of incidents have them under.
 func IncidentColumns() []IncidentColumn {
@@ -87,9 +96,9 @@ func CreateIncidentsView(pipelines []string) (string, error) {
 		if i > 0 {
 			w.raw("\nUNION ALL\n")
 		}
-		w.raw("SELECT ").lit(p).raw("::VARCHAR(41) AS pipeline, i.id, i.seq, i.lsn, i.schema_name || '.' || i.table_name AS \"table\",\n" +
-			"  i.row_key, i.column_name, i.reason, i.policy, i.bytes, i.original, i.object,\n" +
-			"  CASE WHEN a.id IS NULL THEN 'open' ELSE 'acknowledged' END AS state").withAcks(p)
+		w.raw("SELECT ").lit(p).raw("::VARCHAR(41) AS pipeline, i.id, i.seq, i.lsn, i.schema_name || '.' || i.table_name AS \"table\",\n"+
+			"  i.row_key, i.column_name, i.reason, ", "("+incidentPolicy+")::VARCHAR(32) AS policy, i.bytes, i.original, i.object,\n",
+			"  ", incidentState, " AS state").withAcks(p)
 	}
 	return w.done()
 }
@@ -99,10 +108,10 @@ func DropIncidentsView() (string, error) {
 	return new(writer).raw("DROP VIEW IF EXISTS ").name(Name{Schema, "incidents"}).done()
 }
 
-// open writes FROM and WHERE for the open incidents.
+// openIncidents writes FROM and WHERE for the open incidents.
 func (w *writer) openIncidents(pipeline string) *writer {
-	w.raw("\nFROM ").name(IncidentsTable(pipeline)).raw("\nWHERE id NOT IN (SELECT id FROM ").name(AcksTable(pipeline))
-	return w.raw(")")
+	w.raw("\nFROM ").name(IncidentsTable(pipeline)).raw(" AS i\nWHERE NOT (", incidentAccepted, ")")
+	return w.raw(" AND id NOT IN (SELECT id FROM ").name(AcksTable(pipeline)).raw(")")
 }
 
 // CountOpenIncidents returns the query for the number of open incidents.
@@ -123,7 +132,7 @@ func OpenIncidentsByTable(pipeline string) (string, error) {
 func ListIncidents(pipeline string, all bool, limit int) (string, error) {
 	w := new(writer).incidentList(pipeline)
 	if !all {
-		w.raw("\nWHERE a.id IS NULL")
+		w.raw("\nWHERE a.id IS NULL AND NOT (", incidentAccepted, ")")
 	}
 	return w.raw("\nORDER BY i.seq DESC, i.id\nLIMIT ").int(limit).done()
 }
@@ -136,12 +145,16 @@ func OneIncident(pipeline, id string) (string, error) {
 func (w *writer) incidentList(pipeline string) *writer {
 	columns := IncidentColumns()
 	w.raw("SELECT ").list(len(columns), func(i int) {
-		w.raw("i.", columns[i].Name)
-		if !columns[i].Text() {
-			w.raw("::VARCHAR")
+		switch name := columns[i].Name; {
+		case name == "policy":
+			w.raw(incidentPolicy)
+		case columns[i].Text():
+			w.raw("i.", name)
+		default:
+			w.raw("i.", name, "::VARCHAR")
 		}
 	})
-	w.raw(",\n  CASE WHEN a.id IS NULL THEN 'open' ELSE 'acknowledged' END")
+	w.raw(",\n  ", incidentState)
 	return w.withAcks(pipeline)
 }
 

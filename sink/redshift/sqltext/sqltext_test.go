@@ -211,7 +211,9 @@ func TestGoldenTypes(t *testing.T) {
 	for _, c := range []sqltext.SourceColumn{
 		base("int2", -1), base("int4", -1), base("int8", -1), base("oid", -1), base("bool", -1),
 		base("float4", -1), base("float8", -1),
-		base("numeric", -1), base("numeric", numeric(10, 2)), base("numeric", numeric(19, 0)),
+		base("numeric", -1),
+		{Type: "numeric", Kind: "b", Typmod: -1, NumericScale: 9},
+		base("numeric", numeric(10, 2)), base("numeric", numeric(19, 0)),
 		base("numeric", numeric(38, 37)), base("numeric", numeric(38, 38)), base("numeric", numeric(39, 0)),
 		base("numeric", numeric(5, -2)), base("numeric", numeric(3, 5)), base("numeric", numeric(1000, 1000)),
 		base("numeric", numeric(37, -2)),

@@ -24,8 +24,11 @@ type Staging struct {
 	Columns []int16
 	Origin  []int16
 	Kept    []int16
-	Pad     bool
-	Part    *Part
+	// Copies says that a number follows: of how many copies of a row of a
+	// multiset are to be taken away.
+	Copies bool
+	Pad    bool
+	Part   *Part
 }
 
 func (s *Staging) imageColumn(attnum int16) string {
@@ -63,6 +66,9 @@ func (s *Staging) FileColumns() []string {
 	if len(s.Kept) > 0 {
 		names = append(names, keptColumn)
 	}
+	if s.Copies {
+		names = append(names, copiesColumn)
+	}
 	if s.Pad {
 		names = append(names, PadColumn)
 	}
@@ -91,12 +97,15 @@ func CreateStaging(s *Staging) (string, error) {
 	if len(s.Kept) > 0 {
 		lines = append(lines, fmt.Sprintf(`"%s" VARCHAR(%d)`, keptColumn, MaxColumns))
 	}
+	if s.Copies {
+		lines = append(lines, `"`+copiesColumn+`" BIGINT`)
+	}
 	if s.Pad {
 		lines = append(lines, `"`+PadColumn+`" VARCHAR(1)`)
 	}
 	w.raw(strings.Join(lines, ",\n  "), "\n)")
 	for _, a := range s.Columns {
-		if a == s.Target.DistKey {
+		if a == s.Target.DistKey && a != 0 {
 			w.raw("\nDISTSTYLE KEY DISTKEY (").ident(s.imageColumn(a)).raw(")")
 		}
 	}

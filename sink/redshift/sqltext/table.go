@@ -6,7 +6,8 @@ import "fmt"
 type Column struct {
 	// Name is the column's name on Redshift.
 	Name string
-	// Attnum identifies the column on the source.
+	// Attnum identifies the column on the source; RowAttnum is the column that
+	// the source does not have.
 	Attnum int16
 	// Key says that the column belongs to the table's key.
 	Key bool
@@ -88,8 +89,9 @@ func (t *Table) CanMerge() bool {
 // CreateTable returns the DDL of t under the given name, which may be a
 // shadow's.
 //
-// Columns are nullable except keys: Redshift has no DROP NOT NULL, so a
-// constraint that the source drops later could not follow. A primary key is
+// Columns are nullable except keys and the hash of a multiset's rows: Redshift
+// has no DROP NOT NULL, so a constraint that the source drops later could not
+// follow. A primary key is
 // never declared: Redshift does not enforce it but its planner believes it,
 // and a row that somebody else adds to the target would then give wrong
 // answers instead of a duplicate that can be seen.
@@ -101,12 +103,12 @@ func CreateTable(t *Table, name Name) (string, error) {
 			w.raw(",\n  ")
 		}
 		w.ident(c.Name).raw(" ", t.ddl(c))
-		if c.Key {
+		if c.Key || c.Attnum == RowAttnum {
 			w.raw(" NOT NULL")
 		}
 	}
 	w.raw("\n)")
-	if c, ok := t.Column(t.DistKey); ok {
+	if c, ok := t.Column(t.DistKey); ok && t.DistKey != 0 {
 		w.raw("\nDISTSTYLE KEY DISTKEY (").ident(c.Name).raw(")")
 	}
 	return w.done()

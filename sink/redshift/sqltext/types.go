@@ -1,6 +1,7 @@
 package sqltext
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,10 +26,8 @@ const (
 
 	maxPrecision = 38 // digits of DECIMAL
 	maxScale     = 37
-	// unboundedScale is the scale of DECIMAL(38,18), which stands for numeric
-	// without a precision: 20 digits before the point and 18 after it. It can't
-	// come from the data, for it must be known before the first row is read and
-	// hold for rows that nobody has written yet.
+	// unboundedScale is the scale of numeric without a precision where nothing
+	// is known of the data: 20 digits before the point and 18 after it.
 	unboundedScale = 18
 	// A character has at most 4 bytes in UTF-8.
 	bytesPerCharacter = 4
@@ -73,8 +72,9 @@ const (
 	// FormArray is a PostgreSQL array, written as a JSON array: see
 	// [Mapping.Element].
 	FormArray
-	// FormRow is a composite value, written as a JSON array of its fields, each
-	// a string or null.
+	// FormRow is a composite value, written as a JSON object of its fields, each
+	// as an element of an array would be; or, where their names are not known,
+	// as an array of strings and nulls.
 	FormRow
 	// FormHstore is an hstore, written as a JSON object of strings and nulls.
 	FormHstore
@@ -112,8 +112,10 @@ type SourceColumn struct {
 	// so that different values stay different.
 	Key bool
 	// NumericText maps numeric without a precision to text (values.
-	// unbounded_numeric: text).
-	NumericText bool
+	// unbounded_numeric: text). Otherwise it is DECIMAL(38,NumericScale), 0
+	// standing for 18.
+	NumericText  bool
+	NumericScale int
 }
 
 // Mapping is the Redshift side of a column.
@@ -182,20 +184,35 @@ func mapArray(element string, key bool) Mapping {
 	if key {
 		return m
 	}
-	m.Delimiter = ','
-	switch element {
-	case "int2", "int4", "int8", "oid", "float4", "float8", "numeric":
-		m.Element = ElementNumber
-	case "bool":
-		m.Element = ElementBool
-	case "json", "jsonb":
-		m.Element = ElementJSON
-	case "box":
-		m.Delimiter = ';' // pg_type.typdelim
-	case "geometry", "geography":
-		m.Delimiter = ':' // as PostGIS declares them
-	}
+	m.Element = ElementOf(element)
+	m.Delimiter = Delimiter(element)
 	return m
+}
+
+// ElementOf says how values of a type are written into JSON, as elements of an
+// array and as fields of a composite.
+func ElementOf(typ string) Element {
+	switch typ {
+	case "int2", "int4", "int8", "oid", "float4", "float8", "numeric":
+		return ElementNumber
+	case "bool":
+		return ElementBool
+	case "json", "jsonb":
+		return ElementJSON
+	}
+	return ElementText
+}
+
+// Delimiter returns what stands between the elements of a type's array:
+// pg_type.typdelim.
+func Delimiter(typ string) byte {
+	switch typ {
+	case "box":
+		return ';'
+	case "geometry", "geography": // as PostGIS declares them
+		return ':'
+	}
+	return ','
 }
 
 // super is a SUPER, or the source's text where the column is a key: SUPER has
@@ -225,7 +242,7 @@ func mapBase(c SourceColumn) (Mapping, error) {
 		if c.NumericText && c.Typmod < varhdrsz {
 			return text(MaxVarchar, true), nil
 		}
-		return mapNumeric(c.Typmod), nil
+		return mapNumeric(c), nil
 	case "date":
 		return exact("DATE", FormDate), nil
 	case "timestamp":
@@ -315,11 +332,11 @@ func mapCharacters(typmod int32) Mapping {
 // mapNumeric maps numeric(p, s). PostgreSQL packs the precision into the upper
 // 16 bits of typmod-4 and the scale into the lower 11, signed since 15 (its
 // numeric.c, make_numeric_typmod).
-func mapNumeric(typmod int32) Mapping {
-	if typmod < varhdrsz {
-		return decimal(maxPrecision, unboundedScale)
+func mapNumeric(c SourceColumn) Mapping {
+	if c.Typmod < varhdrsz {
+		return decimal(maxPrecision, cmp.Or(c.NumericScale, unboundedScale))
 	}
-	mod := typmod - varhdrsz
+	mod := c.Typmod - varhdrsz
 	precision := int(mod >> 16 & 0xffff)
 	scale := int(mod&0x7ff^0x400) - 0x400
 	digits := precision

@@ -38,7 +38,7 @@ func typeRows() []typeRow {
 			typmod("numeric", (12<<16|2)+varhdrsz),
 			"for instance `numeric(12,2)`; a negative scale has 0; 19 digits have DECIMAL(20,s); above 38 digits, or with a scale above 37, text",
 		},
-		{base("numeric"), "without a precision: 20 digits before the point and 18 after it; `values.unbounded_numeric: text` makes it VARCHAR(65535)"},
+		{base("numeric"), numericNote},
 		{base("date"), ""},
 		{base("timestamp"), ""},
 		{base("timestamptz"), "the instant, in UTC"},
@@ -54,7 +54,7 @@ func typeRows() []typeRow {
 		{base("json", "jsonb"), "numbers keep their value, not their spelling; text in a key"},
 		{base("hstore"), "an object of strings and nulls; text in a key"},
 		{[]SourceColumn{{Type: "(arrays)", Kind: "b"}}, arrayNote},
-		{kind("c", "(composites)"), "an array of the fields in their order, each a string of the field's text or null; text in a key"},
+		{kind("c", "(composites)"), rowNote},
 		{kind("e", "(enums)"), "the label"},
 		{kind("r", "(ranges)"), "for instance `[1,5)`"},
 		{kind("m", "(multiranges)"), "for instance `{[1,5),[7,9)}`"},
@@ -77,8 +77,15 @@ func typeRows() []typeRow {
 	}
 }
 
+const numericNote = "without a precision: DECIMAL(38,s), where s is the greatest number of decimal places that a value needs when the table is " +
+	"first loaded, from 9 (29 digits before the point) to 18 (20 digits; also for a column without a value, and for a table of more than 8 GiB, " +
+	"of which only a sample is read); `values.unbounded_numeric: text` makes it VARCHAR(65535)"
+
+const rowNote = "an object of the fields by name: NULL is null, numbers, booleans, json, arrays and composites are what they are, as in an array, " +
+	"all else are strings of the field's text; the names are those of the first load; text in a key"
+
 const arrayNote = "an array: NULL is null, nested dimensions are nested arrays, numbers and booleans are what they are (a number that " +
-	"SUPER can't hold exactly is a string of its text), json is embedded, all else are strings of the element's text; " +
+	"SUPER can't hold exactly is a string of its text), json is embedded, composites are objects, all else are strings of the element's text; " +
 	"an array whose first subscript is not 1 is `{\"bounds\": \"[2:4]\", \"elements\": […]}`; text in a key"
 
 // TypeTable returns the documentation of the type map in Markdown.

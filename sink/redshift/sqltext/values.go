@@ -113,6 +113,22 @@ type Values struct {
 	// UnboundedNumeric is NumericDecimal or NumericText. It is settled when a
 	// table is loaded; changed later, it must be loaded again.
 	UnboundedNumeric string
+	// Accept are the misfits that the operator knows of: their incidents are
+	// written, and never open. Nil is not said.
+	Accept []Misfit
+}
+
+// acceptedPrefix begins what the incidents table holds as the policy of an
+// accepted misfit.
+const acceptedPrefix = "accepted:"
+
+// Recorded returns what the incidents table holds as the policy of a misfit,
+// and whether the operator accepts it.
+func (v *Values) Recorded(m Misfit) (policy string, accepted bool) {
+	if slices.Contains(v.Accept, m) {
+		return acceptedPrefix + string(v.Policy(m)), true
+	}
+	return string(v.Policy(m)), false
 }
 
 // DefaultValues returns the defaults.
@@ -157,6 +173,9 @@ func (v Values) over(wider Values) Values {
 	if v.UnboundedNumeric == "" {
 		v.UnboundedNumeric = wider.UnboundedNumeric
 	}
+	if v.Accept == nil {
+		v.Accept = wider.Accept
+	}
 	return v
 }
 
@@ -167,6 +186,11 @@ func (v Values) Validate(key string) error {
 	for _, m := range Misfits() {
 		if p := *v.policy(m); p != "" && !slices.Contains(m.Policies(), p) {
 			errs = append(errs, fmt.Errorf("%s%s %q: want one of %q", key, m, p, m.Policies()))
+		}
+	}
+	for _, m := range v.Accept {
+		if !slices.Contains(Misfits(), m) {
+			errs = append(errs, fmt.Errorf("%saccept %q: want a list of %q", key, m, Misfits()))
 		}
 	}
 	switch v.UnboundedNumeric {
@@ -206,6 +230,24 @@ func (r *ValueRules) Of(table, column string) Values {
 		}
 	}
 	return r.Values
+}
+
+// AcceptsAny reports whether any column's incidents can be accepted ones.
+func (r *ValueRules) AcceptsAny() bool {
+	if len(r.Accept) > 0 {
+		return true
+	}
+	for i := range r.Tables {
+		if len(r.Tables[i].Accept) > 0 {
+			return true
+		}
+		for _, v := range r.Tables[i].Columns {
+			if len(v.Accept) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Validate reports every fault by key.

@@ -65,14 +65,14 @@ func (t Table) hasKey() bool {
 	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Key > 0 })
 }
 
-// query selects all columns, in the order of the key, or of all columns where
-// there is none. The source sorts text by bytes, as Redshift always does.
+// query selects all columns in the order of the key. The source sorts text by
+// bytes, as Redshift always does.
 func (t Table) query(schema string, source bool) string {
 	columns := make([]string, 0, len(t.Columns))
 	var order []Column
 	for _, column := range t.Columns {
 		columns = append(columns, pgx.Identifier{column.Name}.Sanitize())
-		if column.Key > 0 || !t.hasKey() {
+		if column.Key > 0 {
 			order = append(order, column)
 		}
 	}

@@ -50,12 +50,16 @@ lines :walshift_password \\q"
 -- Not published: public.events: public.events has no primary key.
 --   Published, the application's updates and deletes of it would fail. Either this, and print again:
 --     ALTER TABLE "public"."events" ADD PRIMARY KEY (…);
+--   or, if no columns are a key (its updates and deletes then write whole rows to the WAL):
+--     ALTER TABLE "public"."events" REPLICA IDENTITY FULL;
 --   or, if its rows are never updated or deleted:
 -- insert-only: GRANT SELECT ON "public"."events" TO "shop_repl";
 -- insert-only: ALTER PUBLICATION "walshift_shop" ADD TABLE "public"."events";
 -- Not published: public.harmless DROP TABLE plain; --: public.harmless DROP TABLE plain; -- has no primary key.
 --   Published, the application's updates and deletes of it would fail. Either this, and print again:
 --     ALTER TABLE "public"."harmless DROP TABLE plain; --" ADD PRIMARY KEY (…);
+--   or, if no columns are a key (its updates and deletes then write whole rows to the WAL):
+--     ALTER TABLE "public"."harmless DROP TABLE plain; --" REPLICA IDENTITY FULL;
 --   or, if its rows are never updated or deleted:
 -- insert-only: GRANT SELECT ON "public"."harmless DROP TABLE plain; --" TO "shop_repl";
 -- insert-only: ALTER PUBLICATION "walshift_shop" ADD TABLE "public"."harmless DROP TABLE plain; --";

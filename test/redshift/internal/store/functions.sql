@@ -73,7 +73,7 @@ END $$;
 CREATE FUNCTION pg_catalog.from_varbyte(varbyte, text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
 BEGIN
   IF lower($2) = 'hex' THEN
-    RETURN encode($1::bytea, 'hex');
+    RETURN rs_types.fits(encode($1::bytea, 'hex'));
   ELSIF lower($2) IN ('utf8', 'utf-8') THEN
     RETURN convert_from($1::bytea, 'UTF8');
   ELSIF lower($2) = 'base64' THEN
@@ -81,7 +81,10 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'from_varbyte: format % is not supported', $2 USING ERRCODE = '22023';
 END $$;
-CREATE FUNCTION pg_catalog.to_hex(varbyte) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT encode($1::bytea, 'hex') $$;
+CREATE FUNCTION pg_catalog.to_hex(varbyte) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT rs_types.fits(encode($1::bytea, 'hex')) $$;
+-- How much of a join's 64 KB a value takes.
+CREATE FUNCTION rs_types.bytes(varbyte) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT octet_length($1::bytea) $$;
+CREATE FUNCTION rs_types.bytes(super) RETURNS int LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT octet_length($1::text) $$;
 CREATE FUNCTION pg_catalog.from_hex(text) RETURNS varbyte LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT decode($1, 'hex')::varbyte $$;
 
 CREATE FUNCTION rs_types.unit(text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
