@@ -161,6 +161,7 @@ func (d *demo) config() string {
 		"redshift:",
 		"  dsn: ${REDSHIFT_DSN}",
 		"batch: {interval: 3s}",
+		"limits: {spool_dir: '" + d.daemon.dir + "/spool'}",
 		"http: {listen: '" + d.daemon.address + "'}",
 		"",
 	}, "\n")
