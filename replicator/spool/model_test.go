@@ -42,17 +42,23 @@ type row struct {
 	text string
 }
 
+// xid gives out the next number. PostgreSQL leaves out 0 to 2 when it begins
+// again.
+func (s *server) xid() uint32 {
+	s.next = max(s.next+1, 3)
+	return s.next
+}
+
 func (s *server) begin() {
-	s.next++
-	s.txs = append(s.txs, &inProgress{xid: s.next, stack: []*sub{{xid: s.next}}})
+	xid := s.xid()
+	s.txs = append(s.txs, &inProgress{xid: xid, stack: []*sub{{xid: xid}}})
 }
 
 // write writes a row in the innermost subtransaction.
 func (s *server) write(o *inProgress, size int) row {
 	for _, level := range o.stack {
 		if level.xid == 0 {
-			s.next++
-			level.xid = s.next
+			level.xid = s.xid()
 		}
 	}
 	r := row{o.stack[len(o.stack)-1].xid, fmt.Sprintf("%d.%d.%0*d", o.xid, len(o.rows), size, 0)}
