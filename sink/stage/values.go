@@ -105,6 +105,9 @@ func (c *column) append(dst, v, marker []byte) ([]byte, reason) {
 	case sqltext.FormGeometry:
 		return c.appendGeometry(dst, v)
 	case sqltext.FormInt:
+		if !isInteger(v) { // COPY would take blanks for NULL
+			return dst, notNumber
+		}
 		return appendText(dst, v, marker)
 	case sqltext.FormBool:
 		if len(v) != 1 || (v[0] != 't' && v[0] != 'f') {
@@ -215,6 +218,14 @@ func digits(v []byte) int {
 		n++
 	}
 	return n
+}
+
+// isInteger reports whether v is an integer as PostgreSQL prints it.
+func isInteger(v []byte) bool {
+	if len(v) > 1 && v[0] == '-' {
+		v = v[1:]
+	}
+	return len(v) > 0 && digits(v) == len(v)
 }
 
 // infinity reports whether v is PostgreSQL's text of an infinite date, time

@@ -85,7 +85,7 @@ func TestT4ValuesThatRedshiftLacks(t *testing.T) {
 	t.Parallel()
 	for typ, cases := range map[string]map[string]string{
 		"bool":   {"t": "", "f": "", "true": "not t or f", "": "empty"},
-		"int8":   {"-9223372036854775808": "", "0": "", "": "empty"},
+		"int8":   {"-9223372036854775808": "", "0": "", "": "empty", " ": "plain notation", "-": "plain notation", "1 ": "plain notation", "1.5": "plain notation"},
 		"float8": {"1e+308": "", "-0": "", "2.5e-324": "", "NaN": "NaN", "Infinity": "infinite", "-Infinity": "infinite"},
 		"numeric": {
 			"1.5": "", "NaN": "NaN", "Infinity": "infinite", "-Infinity": "infinite", "$1": "plain notation", "-": "plain notation",
