@@ -316,7 +316,9 @@ func (r *receiver) truncate(ctx context.Context, m *pgoutput.Message) error {
 		xid = m.Xid
 	}
 	for _, oid := range m.Truncate.OIDs {
-		r.shared.watch.noteTruncate(oid, xid)
+		if r.shared.tables.noteTruncate(oid, xid) {
+			r.shared.watch.truncatedOne(oid)
+		}
 	}
 	if r.tx.skip {
 		return nil

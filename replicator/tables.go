@@ -90,6 +90,33 @@ func (t *tables) setWatch(e *table, was, now *change.Watch) {
 	}
 }
 
+// truncatesKept is how many truncates of a table are remembered. The last one
+// is what its storage shows.
+const truncatesKept = 16
+
+// noteTruncate notes the transaction, or subtransaction, of a TRUNCATE that the
+// stream brought. It reports whether the table is selected.
+func (t *tables) noteTruncate(oid, xid uint32) bool {
+	e := t.byOID[oid]
+	if e == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := &e.capture
+	if !slices.Contains(c.Truncates, xid) { // manifests have the list as it was
+		c.Truncates = append(slices.Clone(c.Truncates[max(0, len(c.Truncates)+1-truncatesKept):]), xid)
+	}
+	return true
+}
+
+// truncates returns the transactions of the newest truncates of a table.
+func (t *tables) truncates(e *table) []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return e.capture.Truncates
+}
+
 // name returns a table's name for messages, "" if it is not selected.
 func (t *tables) name(oid uint32) string {
 	if e := t.byOID[oid]; e != nil {

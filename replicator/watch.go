@@ -29,9 +29,6 @@ type watch struct {
 	mu      sync.Mutex
 	asked   []tableStop
 	pending atomic.Bool
-	// truncates are the transactions that truncated a table, by its oid: the
-	// newest few, as the stream brought them.
-	truncates map[uint32][]uint32
 	// fresh are the tables truncated since the watcher looked; ring says that
 	// there are some. A look soon after makes it likely that the log knows
 	// before a crash could forget the transactions.
@@ -41,16 +38,10 @@ type watch struct {
 	unknown []string
 }
 
-// truncatesKept is how many truncates of a table are remembered: those between
-// two looks.
-const truncatesKept = 1000
+func newWatch() *watch { return &watch{fresh: map[uint32]bool{}, ring: make(chan struct{}, 1)} }
 
-func newWatch() *watch {
-	return &watch{truncates: map[uint32][]uint32{}, fresh: map[uint32]bool{}, ring: make(chan struct{}, 1)}
-}
-
-// noteTruncate notes that the stream truncated a table.
-func (w *watch) noteTruncate(oid, xid uint32) {
+// truncatedOne notes that the stream truncated a table.
+func (w *watch) truncatedOne(oid uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fresh[oid] = true
@@ -58,14 +49,6 @@ func (w *watch) noteTruncate(oid, xid uint32) {
 	case w.ring <- struct{}{}:
 	default: // it rings already
 	}
-	w.truncates[oid] = append(w.truncates[oid], xid)
-	w.truncates[oid] = w.truncates[oid][max(0, len(w.truncates[oid])-truncatesKept):]
-}
-
-func (w *watch) truncated(oid, xid uint32) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Contains(w.truncates[oid], xid)
 }
 
 // truncatedNow returns the tables truncated since it was last called.
@@ -212,7 +195,7 @@ func (w *watcher) compare(ctx context.Context, t *table, was *change.Watch, look
 	if err != nil {
 		return nil, err
 	}
-	v, err := w.catalog.Judge(ctx, t.rel, was, marks, func(xid uint32) bool { return w.shared.watch.truncated(t.rel.OID, xid) })
+	v, err := w.catalog.Judge(ctx, t.rel, was, marks, w.shared.tables.truncates(t))
 	switch {
 	case err != nil:
 		return nil, err

@@ -82,6 +82,10 @@ type TableCapture struct {
 	Relation *Relation `json:"relation,omitempty"`
 	// Watch is what the catalog last showed of the table; nil in older logs.
 	Watch *Watch `json:"watch,omitempty"`
+	// Truncates are the low halves of the numbers of the newest transactions
+	// that truncated the table, oldest first: they explain what the catalog
+	// shows after it, also to a process that did not see them.
+	Truncates []uint32 `json:"truncates,omitempty"`
 }
 
 // Watch is a look at a table's place in the catalog that found nothing wrong.

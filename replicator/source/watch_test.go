@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,21 +136,19 @@ func (w *world) watch() *watched {
 }
 
 // judge says what has become of a table.
-func (w *watched) judge(table string, truncated func(uint32) bool) source.Verdict {
+func (w *watched) judge(table string, truncates ...uint32) source.Verdict {
 	w.t.Helper()
 	rel := w.rels[table]
 	now, err := w.catalog.Watch(w.t.Context(), []uint32{rel.OID})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	v, err := w.catalog.Judge(w.t.Context(), rel, w.look.Of(rel.OID), now.Marks[rel.OID], truncated)
+	v, err := w.catalog.Judge(w.t.Context(), rel, w.look.Of(rel.OID), now.Marks[rel.OID], truncates)
 	if err != nil {
 		w.t.Fatalf("judging %s: %v", table, err)
 	}
 	return v
 }
-
-func never(uint32) bool { return false }
 
 // TestDDLByTheCatalog: what each DDL leaves in the catalog is judged as it
 // should be: V6, R8 to R11, V10, V13, W8, and what must not stop a table.
@@ -171,7 +170,7 @@ func TestDDLByTheCatalog(t *testing.T) {
 		if c.min > w.major() {
 			continue
 		}
-		v := seen.judge(fmt.Sprintf("c%d", i), never)
+		v := seen.judge(fmt.Sprintf("c%d", i))
 		if (v.Reason == "") != (c.want == "") || !strings.Contains(v.Reason, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, v.Reason, c.want)
 		}
@@ -206,11 +205,10 @@ func TestRootTruncateIsKnown(t *testing.T) {
 	w.publishRoots()
 	seen := w.watch()
 	w.steps("BEGIN; TRUNCATE root; COMMIT")
-	if v := seen.judge("root", never); !v.Wait || !strings.Contains(v.Reason, "by TRUNCATE") {
+	if v := seen.judge("root"); !v.Wait || !strings.Contains(v.Reason, "by TRUNCATE") {
 		t.Errorf("before the stream has brought it: %+v", v)
 	}
-	xid := w.text("SELECT xmin::text FROM pg_class WHERE relname = 'root_a'")
-	known := func(x uint32) bool { return fmt.Sprint(x) == xid }
+	known := w.xid("SELECT xmin::text FROM pg_class WHERE relname = 'root_a'")
 	if v := seen.judge("root", known); v.Reason != "" {
 		t.Errorf("afterwards: %+v", v)
 	}
@@ -218,6 +216,49 @@ func TestRootTruncateIsKnown(t *testing.T) {
 	if v := seen.judge("root", known); !strings.Contains(v.Reason, "root_a was replaced") {
 		t.Errorf("after another one of a partition: %+v", v)
 	}
+}
+
+// TestRootTruncateInSubtransaction: the partitions then carry the number of a
+// subtransaction, which the stream does not tell; that all of them carry the
+// same, above one that it does tell, does.
+func TestRootTruncateInSubtransaction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, fmt.Sprintf(rootTable, "root"))
+	w.publishRoots()
+	old := w.xid("SELECT pg_current_xact_id()::xid::text")
+	w.exec("SELECT pg_current_xact_id()")
+	seen := w.watch()
+	for _, sql := range []string{
+		"BEGIN", "CREATE TABLE top AS SELECT pg_current_xact_id()::xid::text AS xid",
+		"DO $$ BEGIN TRUNCATE root; EXCEPTION WHEN division_by_zero THEN NULL; END $$", "COMMIT",
+	} {
+		w.exec(sql)
+	}
+	top := w.xid("SELECT xid FROM top")
+	if sub := w.xid("SELECT xmin::text FROM pg_class WHERE relname = 'root_a'"); sub == top {
+		t.Fatal("no subtransaction")
+	}
+	if v := seen.judge("root", top); v.Reason != "" {
+		t.Errorf("truncated by a subtransaction of %d: %+v", top, v)
+	}
+	for _, x := range []uint32{old, top + 1000} {
+		if v := seen.judge("root", x); !strings.Contains(v.Reason, "by TRUNCATE") {
+			t.Errorf("explained by transaction %d, where %d did it: %+v", x, top, v)
+		}
+	}
+	w.exec("TRUNCATE root_a")
+	if v := seen.judge("root", top); !strings.Contains(v.Reason, "was replaced") {
+		t.Errorf("after another one of a partition: %+v", v)
+	}
+}
+
+func (w *world) xid(sql string) uint32 {
+	w.t.Helper()
+	n, err := strconv.ParseUint(w.text(sql), 10, 32)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return uint32(n)
 }
 
 // TestV7PublicationByTheCatalog: each way in which a table can have left the
@@ -251,7 +292,7 @@ func TestV7PublicationByTheCatalog(t *testing.T) {
 				w.admin(s)
 			}
 			for table, want := range map[string]string{"a": c.a, "b": c.b} {
-				if v := seen.judge(table, never); (v.Reason == "") != (want == "") || !strings.Contains(v.Reason, want) {
+				if v := seen.judge(table); (v.Reason == "") != (want == "") || !strings.Contains(v.Reason, want) {
 					t.Errorf("table %s: %q, want %q", table, v.Reason, want)
 				}
 			}
@@ -292,7 +333,7 @@ func TestV7UnlistedTables(t *testing.T) {
 			seen := w.watch()
 			for _, c := range cases {
 				w.steps(fmt.Sprintf(c.ddl, c.name))
-				if v := seen.judge(c.name, never); (v.Reason == "") != (c.want == "") || !strings.Contains(v.Reason, c.want) {
+				if v := seen.judge(c.name); (v.Reason == "") != (c.want == "") || !strings.Contains(v.Reason, c.want) {
 					t.Errorf("%s: %q, want %q", c.name, v.Reason, c.want)
 				}
 			}

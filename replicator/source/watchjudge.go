@@ -34,16 +34,17 @@ type judge struct {
 	rel     *change.Relation
 	horizon uint32
 	was, is *marks
-	// truncated reports whether the stream brought a TRUNCATE of the table
-	// in the transaction.
-	truncated func(xid uint32) bool
+	// truncates are the transactions that the stream brought a TRUNCATE of the
+	// table in: the newest.
+	truncates []uint32
 }
 
 // Judge finds out what the difference between a look at a table and its marks
 // now means. Marks that are "" say that it does not exist. It asks the catalog
 // again for what the marks don't say; where a relfilenode has changed it may
-// look at up to 500 rows of the table, under ACCESS SHARE.
-func (c *Catalog) Judge(ctx context.Context, rel *change.Relation, was *change.Watch, now string, truncated func(uint32) bool) (Verdict, error) {
+// look at up to 500 rows of the table, under ACCESS SHARE. truncates are the
+// newest transactions in which the stream brought a TRUNCATE of the table.
+func (c *Catalog) Judge(ctx context.Context, rel *change.Relation, was *change.Watch, now string, truncates []uint32) (Verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now == "" {
@@ -57,7 +58,7 @@ func (c *Catalog) Judge(ctx context.Context, rel *change.Relation, was *change.W
 	if err != nil {
 		return Verdict{}, err
 	}
-	j := &judge{c: c, rel: rel, horizon: was.Horizon, was: before, is: after, truncated: truncated}
+	j := &judge{c: c, rel: rel, horizon: was.Horizon, was: before, is: after, truncates: truncates}
 	v, err := j.verdict(ctx)
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && pe.Code == codeLockNotAvailable {
 		return Verdict{Later: true}, nil
@@ -135,6 +136,35 @@ func (j *judge) storage(ctx context.Context) (Verdict, error) {
 			"or by SET UNLOGGED and back, which loses changes and can't be told from them for a table that the publication does not name"}, nil
 	}
 	return j.rewritten(column), nil
+}
+
+// truncated reports whether storage with this xmin in pg_class is that of a
+// TRUNCATE which the stream brought.
+//
+// In a subtransaction the TRUNCATE leaves the subtransaction's number, and the
+// stream tells that of the transaction, which is lower. Then all partitions
+// have the same number, and nobody else can have given it to all of them: they
+// are locked until the transaction ends, and whoever truncates them one by one
+// in one subtransaction after a TRUNCATE of all did what that did. Only
+// transactions that may have ended after the last look count.
+func (j *judge) truncated(xmin uint32) bool {
+	if slices.Contains(j.truncates, xmin) {
+		return true
+	}
+	same := 0
+	for oid, is := range j.is.leaves {
+		was, had := j.was.leaves[oid]
+		if !had || is.kind == 'p' {
+			continue
+		}
+		if is.xmin != xmin || is.filenode == was.filenode {
+			return false
+		}
+		same++
+	}
+	return same > 1 && slices.ContainsFunc(j.truncates, func(top uint32) bool {
+		return int32(top-j.horizon) >= 0 && int32(xmin-top) > 0 // modulo 2^32, as transactions are numbered
+	})
 }
 
 func (j *judge) rewritten(column string) Verdict {
