@@ -269,7 +269,7 @@ const freshSQL = `SELECT CASE WHEN pg_relation_size(c.oid) = 0 OR EXISTS (
        WHEN pg_relation_size(c.oid) > 16777216 THEN 'large' ELSE 'false' END
   FROM pg_class c WHERE c.oid = $1::oid`
 
-const quotedSQL = `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid`
+const placeSQL = `SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid`
 
 // oldRows is how many rows are looked at for one that proves something.
 const oldRows = 500
@@ -284,11 +284,14 @@ func (j *judge) oldRow(ctx context.Context, oid uint32) (bool, error) {
 
 // proves asks the rows of a relation, whose name is put into the query.
 func (j *judge) proves(ctx context.Context, oid uint32, query string, arg any) (bool, error) {
-	name, err := j.c.ask(ctx, quotedSQL, oid)
-	if err != nil || name == "" {
-		return false, err
+	var schema, name string
+	switch err := j.c.conn.QueryRow(ctx, placeSQL, strconv.FormatUint(uint64(oid), 10)).Scan(&schema, &name); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, classify("judging a change of the catalog", err)
 	}
-	found, err := j.c.ask(ctx, fmt.Sprintf(query, name), arg)
+	found, err := j.c.ask(ctx, fmt.Sprintf(query, quote(schema)+"."+quote(name)), arg)
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && (pe.Code == codeNoPrivilege || pe.Code == codeUndefinedTable) {
 		return false, nil // it proves nothing
 	}

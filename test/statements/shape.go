@@ -17,16 +17,37 @@ const placeholder = "?"
 // names <name>, and the pipeline's part of a state table's name <pipeline>. Of
 // equal elements of a list or of conditions one remains, so that a list stands
 // for one of any length; the columns of a CREATE TABLE become one, and so do
-// what a configuration changes in COPY and the row filters of publications.
+// what a configuration changes in COPY, the row filters of publications, the
+// columns that are measured and the reads of kept values.
 // Comments and blanks don't count.
 func Shape(side Side, sql string, keep []string) []string {
 	parts := split(scan(side, sql))
 	out := make([]string, 0, len(parts))
 	for _, part := range parts {
 		nodes, _ := tree(copyOptions(names(part, keep)), "")
-		out = append(out, render(rowFilter(columns(nodes)), false))
+		out = append(out, keptValues(numerics(render(rowFilter(columns(nodes)), false))))
 	}
 	return out
+}
+
+var numericList = regexp.MustCompile(`ARRAY\[<name>::numeric(, <name>::numeric)+\]`)
+
+// numerics makes one of the columns whose scale is measured.
+func numerics(shape string) string {
+	return numericList.ReplaceAllString(shape, "ARRAY[<name>::numeric]")
+}
+
+// keptValues makes one of the reads of values that no join can carry: they
+// differ by the types of keys and values.
+func keptValues(shape string) string {
+	const head, tail = "SELECT COALESCE (CASE WHEN <key> THEN ? END), <key>, ", " FROM <table> WHERE <key>"
+	switch {
+	case !strings.HasPrefix(shape, "SELECT COALESCE (CASE WHEN <name> = ?"):
+		return shape
+	case strings.Contains(shape, "FROM_VARBYTE(SUBSTRING("):
+		return head + "FROM_VARBYTE(SUBSTRING(<kept value>, ?, ?), ?)" + tail
+	}
+	return head + "OCTET_LENGTH(<kept value>)" + tail
 }
 
 // names replaces literals and names by what they stand for; qualified names

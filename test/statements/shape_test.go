@@ -37,6 +37,15 @@ func TestShape(t *testing.T) {
 			statements.Source, `COPY (SELECT "a", "b" FROM ONLY "x"."y" AS "y" WHERE ((id % 2) = 0) AND ctid >= '(0,1)') TO STDOUT`,
 			"COPY (SELECT <name> FROM ONLY <table> AS <name> WHERE (<row filter>) AND ctid >= ?) TO STDOUT",
 		},
+		{
+			statements.Redshift, `SELECT COALESCE (CASE WHEN "k" = 'a' AND OCTET_LENGTH("k") = 1 THEN 0 END), "k", FROM_VARBYTE(SUBSTRING(TO_VARBYTE("v", 'utf8'), 1, 32000), 'hex') FROM "a"."b" WHERE ("k" = 'a' AND OCTET_LENGTH("k") = 1)`,
+			"SELECT COALESCE (CASE WHEN <key> THEN ? END), <key>, FROM_VARBYTE(SUBSTRING(<kept value>, ?, ?), ?) FROM <table> WHERE <key>",
+		},
+		{
+			statements.Redshift, `SELECT COALESCE (CASE WHEN "k" = '1' THEN 0 END, CASE WHEN "k" = '2' THEN 1 END), "k", OCTET_LENGTH("v"), OCTET_LENGTH(JSON_SERIALIZE_TO_VARBYTE("w")) FROM "a"."b" WHERE "k" = '1' OR "k" = '2'`,
+			"SELECT COALESCE (CASE WHEN <key> THEN ? END), <key>, OCTET_LENGTH(<kept value>) FROM <table> WHERE <key>",
+		},
+		{statements.Source, `SELECT 1 FROM ONLY "a"."b" AS "b", unnest(ARRAY["x"::numeric, "y"::numeric])`, "SELECT ? FROM ONLY <table> AS <name>, unnest(ARRAY[<name>::numeric])"},
 		{statements.Source, `START_REPLICATION SLOT "s" LOGICAL 16/B374D848 (proto_version '2')`, "START_REPLICATION SLOT <name> LOGICAL ? (proto_version ?)"},
 		{statements.Source, `SELECT 'a\', current_setting( 'auto' ) FROM x WHERE y = E'\''`, "SELECT ?, current_setting('auto') FROM x WHERE y = ?"},
 	} {
