@@ -39,7 +39,7 @@ test: runtime ## Run all tests, unit and end to end, with the race detector
 	trap 'rm -rf "$(STATEMENTS)"; mkdir -p "$(WALSHIFT_CACHE)"; mv "$$collected" "$(STATEMENTS)"' EXIT; \
 	export WALSHIFT_STATEMENTS=$$collected; \
 	go test -timeout 20m ./test/redshift/grammar; \
-	go test -race -timeout 45m -parallel 3 $$(go list ./... | grep -Ev '/test/(redshift/grammar|statements)$$'); \
+	go test -race -timeout 45m $$(go list ./... | grep -Ev '/test/(redshift/grammar|statements)$$'); \
 	WALSHIFT_COLLECTED=$$collected go test -timeout 20m ./test/statements
 
 .PHONY: statements

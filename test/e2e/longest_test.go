@@ -91,6 +91,12 @@ func TestT8T9LongestValues(t *testing.T) {
 	if err := w.WaitApplied(t.Context(), 60*time.Second); err == nil {
 		t.Error("wait says that everything is there while a table has stopped")
 	}
+	others := func(world.Status) bool {
+		return first(t, w.TargetDSN(), "SELECT count(*) FROM text_key WHERE v = 3") == "3"
+	}
+	if err := d.Until(within(t, 60*time.Second), "the other tables go on", others); err != nil {
+		t.Fatal(err)
+	}
 	compare(t, w, map[string]string{"text_key": "k, v"})
 	if n := first(t, w.TargetDSN(), "SELECT count(*) FROM over_key"); n != "1" {
 		t.Errorf("over_key has %s rows", n)

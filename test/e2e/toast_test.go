@@ -126,7 +126,7 @@ func toastWorld(t *testing.T, tables []toastTable, sections map[string]string) *
 // documents without blanks, and those here have none inside of strings.
 func toastIdentical(t *testing.T, w *world.World, tables []toastTable) {
 	t.Helper()
-	if err := w.WaitApplied(t.Context(), 120*time.Second); err != nil {
+	if err := w.WaitApplied(t.Context(), 4*time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range tables {
@@ -249,13 +249,13 @@ func TestR4KeysMoveWithToast(t *testing.T) {
 // for its column stays.
 func TestW7ToastInSegments(t *testing.T) {
 	t.Parallel()
-	tables := toastedTables()[:3]
+	tables := toastedTables()[:2]
 	w := toastWorld(t, tables, map[string]string{"limits": "{memory: 64MiB}"})
 	streaming(t, w)
-	exec(t, w, refill(tables, 1100), "BEGIN;"+flat(toastSteps(tables, (*toastTable).unchanged))+";"+
+	exec(t, w, refill(tables, 150), "BEGIN;"+flat(toastSteps(tables, (*toastTable).unchanged))+";"+
 		strings.Join(func() (more []string) {
 			for i := range tables {
-				more = append(more, fmt.Sprintf("UPDATE %s SET doc = big_doc(7, 400) WHERE id > 7", tables[i].name),
+				more = append(more, fmt.Sprintf("UPDATE %s SET doc = big_doc(7, 150) WHERE id > 7", tables[i].name),
 					fmt.Sprintf("UPDATE %s SET n = n + 1", tables[i].name))
 			}
 			return more
