@@ -50,7 +50,7 @@ func TestTLSVerifyFull(t *testing.T) {
 		{
 			name: "source without TLS", code: 1,
 			sections: sourceSection(altered(t, w.Source.ReplicatorDSN(), func(_ *url.URL, q url.Values) { q.Set("sslmode", "disable") })),
-			want:     []string{"connecting to the source", "no encryption", "sslmode in source.dsn"},
+			want:     []string{"connecting to the source", "no pg_hba.conf entry", "sslmode in source.dsn"},
 		},
 		{
 			name: "warehouse of another authority", sections: house(other.File(), ip), code: 1,
