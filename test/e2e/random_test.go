@@ -196,6 +196,7 @@ func (rd *round) writeBeside(ctx context.Context, r *rand.Rand) error {
 // kill kills the daemon now and then, and starts it again, sometimes so that
 // it dies by itself at a seam.
 func (rd *round) kill() {
+	rd.endedBySeam()
 	if rd.d.Running() && (time.Since(rd.killed) < 4*time.Second || rd.c.IntN(6) > 0) {
 		return
 	}
@@ -211,8 +212,18 @@ func (rd *round) kill() {
 	rd.kills++
 }
 
+// endedBySeam fails if the daemon has ended in another way than by SIGKILL, as
+// a seam does it.
+func (rd *round) endedBySeam() {
+	if !rd.d.Running() && !rd.d.Killed() {
+		save(rd.t, rd.o.tables, rd.o.commits)
+		rd.t.Fatalf("the daemon ended by itself:\n%s", rd.d.LogTail(30))
+	}
+}
+
 // end waits until all is applied, and compares.
 func (rd *round) end(ctx context.Context) string {
+	rd.endedBySeam()
 	rd.d.Kill() // it may be one that is to die at a seam
 	rd.d = startDaemon(rd.t, rd.w)
 	if err := rd.w.WaitApplied(ctx, 2*time.Minute); err != nil {

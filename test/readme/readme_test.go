@@ -67,7 +67,7 @@ type world struct {
 // stands in their place here. Nothing else of its commands is changed.
 func (w *world) places() [][2]string {
 	return [][2]string{
-		{"pipeline: shop\n", fmt.Sprintf("pipeline: shop\nhttp: {listen: %q}\n", w.listen)},
+		{"pipeline: shop\n", fmt.Sprintf("pipeline: shop\nhttp: {listen: %q}\nlimits: {spool_dir: %q}\n", w.listen, filepath.Join(w.dir, "spool"))},
 		{"db.example.com:5432", fmt.Sprintf("127.0.0.1:%d", w.source.Port())},
 		{"cluster.example.com:5439/dw", w.house.Addr() + "/" + w.house.Database()},
 		{"s3://my-bucket/walshift, region: eu-central-1", fmt.Sprintf("s3://my-bucket/walshift, region: %s, endpoint: %q", w.s3.Region(), w.s3.Endpoint())},
